@@ -1,0 +1,67 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from stacks.strict import Refused
+from toolchain import versions
+from toolchain.versions import GO, Module, table
+
+PLATFORMS = [("linux", "amd64"), ("linux", "arm64"), ("darwin", "amd64"), ("darwin", "arm64")]
+MODULES = {module.folder: module for product in table().values() if product.build for module in product.build.modules}
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
+def test_go_mod_pins_the_version_of_the_table(module: Module) -> None:
+    path, version = module.module.split("@")
+    text = (GO / module.folder / "go.mod").read_text(encoding="utf-8")
+    assert re.findall(rf"^(?:require)?\s*{re.escape(path)} (\S+)$", text, re.MULTILINE) == [version]
+
+
+@pytest.mark.parametrize("module", MODULES.values(), ids=list(MODULES))
+def test_go_mod_holds_the_modules_that_files_are_copied_from(module: Module) -> None:
+    text = (GO / module.folder / "go.mod").read_text(encoding="utf-8")
+    assert [carrier for carrier in module.copies.values() if f"\t{carrier} v" not in text] == []
+
+
+def test_every_go_module_is_in_the_table() -> None:
+    assert sorted(MODULES) == sorted(folder.name for folder in GO.iterdir())
+
+
+def test_a_build_of_another_version_than_the_release_says_so() -> None:
+    other = {
+        name: each.build.version for name, each in table().items() if each.build and each.build.version != each.version
+    }
+    assert other == {"alertmanager": "0.31.1", "otelcol": "0.149.0", "pulumi": "3.255.0"}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_release_addresses_are_complete_on_every_platform(platform: tuple[str, str]) -> None:
+    for product in table(*platform).values():
+        release = product.release
+        assert release.archive.startswith("https://")
+        assert product.version in release.archive
+        assert release.checksums.startswith("https://")
+        assert not re.search("[{}]", " ".join([release.archive, release.checksums, *release.programs.values()]))
+
+
+def test_names_of_architectures_follow_the_publisher() -> None:
+    assert table("linux", "amd64")["pulumi"].release.archive.endswith("/pulumi-v3.272.0-linux-x64.tar.gz")
+    assert table("darwin", "arm64")["pulumi"].release.archive.endswith("/pulumi-v3.272.0-darwin-arm64.tar.gz")
+    assert table("darwin", "arm64")["loki"].release.programs == {"loki": "loki-darwin-arm64"}
+    assert table("linux", "amd64")["prometheus"].release.archive.endswith("/prometheus-3.15.0.linux-amd64.tar.gz")
+
+
+def test_images_carry_the_version_users_run() -> None:
+    tags = {
+        name: product.image.rpartition(":")[2].removeprefix("v") for name, product in table().items() if product.image
+    }
+    assert tags == {name: table()[name].version for name in table() if name != "pulumi"}
+
+
+def test_a_misspelt_key_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "_FILE", Path(__file__).parent / "data" / "misspelt.yaml")
+    with pytest.raises(
+        Refused, match=r"products\.greeter\.release\.checksum: unknown key 'checksum'; did you mean checksums"
+    ):
+        table.__wrapped__()

@@ -1,0 +1,94 @@
+"""Where the installed programs are. Pure lookup: nothing here downloads, builds or starts anything."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from stacks.strict import nearest
+from toolchain.versions import GO, table, this_platform
+
+Route = Literal["release", "build"]
+
+MANIFEST = "manifest.json"
+
+
+class ProgramMissing(Exception):
+    """A program is needed and not installed."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A product in the cache, in the version that is there. Grafana takes `directory` as its home path."""
+
+    product: str
+    version: str
+    route: Route
+    directory: Path
+    programs: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A product that is not in the cache, and why."""
+
+    product: str
+    reason: str
+
+
+def cache() -> Path:
+    """The cache that clones share: $WATCHSTACK_CACHE, $XDG_CACHE_HOME/watchstack or ~/.cache/watchstack."""
+    if chosen := os.environ.get("WATCHSTACK_CACHE"):
+        return Path(chosen).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "watchstack"
+
+
+def directory(product: str, route: Route) -> Path:
+    """Where a product belongs: another version, recipe or platform is another directory."""
+    entry = table()[product]
+    recipe = entry.release if route == "release" or entry.build is None else entry.build
+    version = entry.version if entry.build is None or route == "release" else entry.build.version
+    digest = hashlib.sha256(repr(this_platform()).encode() + recipe.model_dump_json().encode())
+    for module in getattr(recipe, "modules", ()):
+        for file in sorted((GO / module.folder).iterdir()):
+            digest.update(file.name.encode() + file.read_bytes())
+    return cache() / "tools" / f"{product}-{version}-{digest.hexdigest()[:12]}"
+
+
+def find(product: str) -> Installed | Absent:
+    """The product in the cache, the official release before a build. ProgramMissing for an unknown name."""
+    _require_known("product", product, list(table()))
+    for route in get_args(Route):
+        if (found := _read(product, route)) is not None:
+            return found
+    return Absent(product, "not installed; run: make tools")
+
+
+def program(name: str) -> Path:
+    """Path of one program. ProgramMissing if it is not installed or the table has no such program."""
+    owners = {known: product for product, entry in table().items() for known in entry.release.programs}
+    _require_known("program", name, list(owners))
+    found = find(owners[name])
+    if isinstance(found, Absent):
+        raise ProgramMissing(f"{name} {table()[found.product].version} is not installed; run: make tools")
+    return found.programs[name]
+
+
+def _require_known(kind: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        raise ProgramMissing(f"{kind} {name!r} is not in toolchain/versions.yaml; {nearest(name, known)}")
+
+
+def _read(product: str, route: Route) -> Installed | None:
+    home = directory(product, route)
+    try:
+        manifest = json.loads((home / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    programs = {name: home / "bin" / name for name in manifest["programs"]}
+    if not all(os.access(path, os.X_OK) for path in programs.values()):
+        return None
+    return Installed(product, manifest["version"], route, home, programs)

@@ -1,0 +1,148 @@
+"""Run Pulumi on one of this clone's environments: `python -m toolchain.pulumi local -- up --yes`.
+
+Programs, state and passphrase come from the clone unless the user has their own. A stack file without a salt
+is used through a copy, because Pulumi writes the salt of a throw-away stack into the file it is given.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toolchain.programs import Installed, ProgramMissing, find
+
+ROOT = Path(__file__).parent.parent
+
+_TAKE_CONFIG_FILE = {"up", "update", "preview", "pre", "refresh", "destroy", "import", "watch"}
+_SALT = "encryptionsalt"
+# A removed stack leaves its state in backups otherwise.
+_BACKUPS_TOO = ["--remove-backups"]
+
+
+class StackRefused(Exception):
+    """There is no such environment."""
+
+
+def environment(root: Path = ROOT, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment variables Pulumi needs, over `base`. ProgramMissing if there is no Pulumi at all."""
+    # Without byte-code, importing the Pulumi SDK costs three to four times as much, twice an update.
+    env = {name: value for name, value in base.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env |= {"PULUMI_SKIP_UPDATE_CHECK": "1"}
+    # The language host of the build takes the first python3 on PATH, whatever Pulumi.yaml says.
+    path = [str(Path(sys.executable).parent), env.get("PATH", os.defpath)]
+    engine = find("pulumi")
+    if isinstance(engine, Installed):
+        path.insert(0, str(engine.directory / "bin"))
+        if engine.route == "build":
+            env["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+    elif shutil.which("pulumi", path=path[-1]) is None:
+        raise ProgramMissing("pulumi is neither installed nor on PATH; run: make tools")
+    env["PATH"] = os.pathsep.join(path)
+    if not _logged_in(env):
+        env["PULUMI_BACKEND_URL"] = _state(root)
+    if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & env.keys():
+        env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase(root))
+    return env
+
+
+def commands(stack: str, arguments: Sequence[str], root: Path = ROOT) -> list[list[str]]:
+    """The Pulumi command lines that do `up --yes` and the like; brings the copy of the stack file up to date.
+
+    An update makes the stack if need be. StackRefused if stacks/env has no file for it.
+    """
+    verb, words = arguments[0], list(arguments)
+    file, copy = stack_file(stack, root)
+    # Pulumi makes and removes the stack file of the project it is started in: there, that is the copy.
+    beside_copy = ["pulumi", "-C", str(copy.parent), "stack"]
+    if verb == "stack" and words[1:2] and words[1] in {"init", "select", "rm"}:
+        return [[*beside_copy, *words[1:], "--stack", stack, *(_BACKUPS_TOO if words[1] == "rm" else [])]]
+    rest = ["--stack", stack, *(["--config-file", str(file)] if verb in _TAKE_CONFIG_FILE else [])]
+    line = ["pulumi", *(word for word in words if word != "--remove"), *rest]
+    if verb == "destroy" and "--remove" in words:
+        return [line, [*beside_copy, "rm", "--yes", "--stack", stack, *_BACKUPS_TOO]]
+    if verb in _TAKE_CONFIG_FILE - {"destroy"}:
+        return [[*beside_copy, "select", "--create", "--stack", stack], line]
+    return [line]
+
+
+def stack_file(stack: str, root: Path = ROOT) -> tuple[Path, Path]:
+    """The stack file to hand to Pulumi, and its fresh copy: one file unless the committed one has secrets.
+
+    The copy keeps the salt that Pulumi wrote into an earlier one, for the state is encrypted with it.
+    """
+    name = f"Pulumi.{stack.rpartition('/')[2]}.yaml"
+    committed, copy = root / "stacks" / "env" / name, root / ".watchstack" / "env" / name
+    if not committed.exists():
+        known = ", ".join(sorted(file.name.split(".")[1] for file in committed.parent.glob("Pulumi.*.yaml")))
+        raise StackRefused(f"stack {stack!r} has no file stacks/env/{name}; known: {known or 'none'}")
+    own_secrets = bool({_SALT, "secretsprovider"} & _top_level(committed).keys())
+    text = committed.read_text(encoding="utf-8")
+    if not own_secrets and (salt := _top_level(copy).get(_SALT)):
+        text = f"{text.rstrip()}\n{_SALT}: {salt}\n"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(text, encoding="utf-8")
+    project = f"name: {_top_level(root / 'Pulumi.yaml')['name']}\nruntime: python\n"
+    (copy.parent / "Pulumi.yaml").write_text(project, encoding="utf-8")
+    return committed if own_secrets else copy, copy
+
+
+def _top_level(file: Path) -> dict[str, Any]:
+    return (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
+
+
+def _logged_in(env: Mapping[str, str]) -> bool:
+    if env.get("PULUMI_BACKEND_URL") or env.get("PULUMI_ACCESS_TOKEN"):
+        return True
+    home = Path(env.get("PULUMI_HOME") or Path(env.get("HOME") or Path.home()) / ".pulumi")
+    credentials = home / "credentials.json"
+    return credentials.exists() and bool(json.loads(credentials.read_text(encoding="utf-8")).get("current"))
+
+
+def _state(root: Path) -> str:
+    state = root / ".watchstack" / "state"
+    state.parent.mkdir(exist_ok=True)
+    state.mkdir(mode=0o700, exist_ok=True)
+    return f"file://{state}"
+
+
+def _passphrase(root: Path) -> Path:
+    file = root / ".watchstack" / "passphrase"
+    if not file.exists():
+        file.parent.mkdir(exist_ok=True)
+        # Never readable by others, not even between making it and a chmod.
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            out.write(secrets.token_urlsafe(32))
+    return file
+
+
+def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
+    """Run what it takes, then become Pulumi, so that output, exit code and Ctrl-C are its own."""
+    parser = argparse.ArgumentParser(prog="python -m toolchain.pulumi", description=__doc__)
+    parser.add_argument("stack", help="an environment of stacks/env, for example local")
+    parser.add_argument("arguments", nargs="+", metavar="-- ARGUMENT", help="what follows `pulumi`")
+    options = parser.parse_args(arguments)
+    try:
+        env = environment(root)
+        *before, last = commands(options.stack, options.arguments, root)
+    except (ProgramMissing, StackRefused) as problem:
+        sys.exit(f"error: {problem}")
+    os.chdir(root)
+    # Ctrl-C goes to Pulumi too, which then ends in its own time; subprocess would kill it after a moment.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    for line in before:
+        if code := subprocess.call(line, env=env):
+            sys.exit(code)
+    os.execvpe(last[0], last, env)  # noqa: S606 - found on the PATH made above
+
+
+if __name__ == "__main__":
+    main()
