@@ -1,0 +1,57 @@
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+ENV ?= local
+PYTHON ?= python3
+export PYTHONPATH := $(CURDIR)
+# Without byte-code every start of Pulumi's Python costs three times as much, and an update starts it twice.
+unexport PYTHONDONTWRITEBYTECODE
+BIN := .venv/bin
+REQUIREMENTS := .venv/requirements
+
+.PHONY: help up down tools test check fast generate engine e2e benchmark
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: tools ## install what is needed, bring up ENV (default local), and show its URLs
+	@$(BIN)/python -m toolchain.pulumi $(ENV) -- up --yes
+	@./watchstack status -e $(ENV)
+
+down: tools ## take ENV down: its processes, files, data and state
+	@$(BIN)/python -m toolchain.pulumi $(ENV) -- destroy --yes --remove
+
+tools: $(REQUIREMENTS) ## install the Python environment, the Pulumi engine and the programs
+	@$(BIN)/python -m toolchain.install
+
+$(REQUIREMENTS): requirements-dev.txt requirements.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing the Python environment"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m compileall -q .venv/lib || true
+	@cat requirements.txt requirements-dev.txt > $@
+
+test: tools check engine e2e ## everything: checks, engine tests, end-to-end tests
+
+check: $(REQUIREMENTS) ## format, ruff, mypy strict, fast tests, generated files unchanged
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q
+	@$(MAKE) --no-print-directory generate
+	@git diff --exit-code -- docs tests/dashboards/golden || { echo "generated files changed: commit them" >&2; exit 1; }
+
+fast: $(REQUIREMENTS) ## the fast tests alone
+	@$(BIN)/pytest -q
+
+generate: $(REQUIREMENTS) ## make the generated files anew
+	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m dashboards --out tests/dashboards/golden
+
+engine: tools ## tests with the real Pulumi engine
+	@$(BIN)/pytest -q -m engine
+
+e2e: tools ## tests with the real engine and the real programs
+	@$(BIN)/pytest -q -m e2e
+
+benchmark: tools ## speed and memory, as ratios
+	@$(BIN)/python -m benchmarks

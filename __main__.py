@@ -1,0 +1,26 @@
+"""One environment, by `pulumi up`: settings -> plan -> checks -> target -> outputs."""
+
+import pulumi
+from pulumi.runtime import config
+
+import checks
+from stacks import plan, settings
+from stacks.strict import Refused
+from stacks.targets import local
+from stacks.targets.home import missing
+from toolchain.programs import ProgramMissing
+
+
+def main() -> None:
+    wanted = settings.from_pulumi(config.CONFIG.get(), config.get_config_secret_keys_env(), pulumi.get_stack())
+    made = plan.make(wanted, missing())
+    checks.demand(made)
+    local.deploy(made)
+    pulumi.export("urls", {service.name: made.url(service, service.page) for service in made.services if service.page})
+    pulumi.export("left_out", {left_out.what: left_out.because for left_out in made.left_out})
+
+
+try:
+    main()
+except (Refused, ProgramMissing) as refused:
+    raise pulumi.RunError(str(refused)) from None

@@ -1,0 +1,24 @@
+"""Running a product's own validator over rendered files."""
+
+import subprocess
+from pathlib import Path
+
+from toolchain.programs import program
+
+_SECONDS = 60
+
+
+def complaints(name: str, *args: str, directory: Path) -> list[str]:
+    """What a program says if it refuses, line by line, without the rendered tree's own path."""
+    done = subprocess.run(
+        [str(program(name)), *args],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+    )
+    if done.returncode == 0:
+        return []
+    lines = [line.strip() for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
+    return [line.replace(f"{directory}/", "") for line in lines] or [f"{name} ended with {done.returncode}"]

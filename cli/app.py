@@ -1,0 +1,20 @@
+"""The command `./watchstack`: one verb a module."""
+
+import typer
+
+from cli.check import check
+from cli.render import render
+from cli.selftest import selftest
+from cli.status import status
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Monitoring stacks, as code.",
+)
+for verb in (check, render, selftest, status):
+    app.command()(verb)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,50 @@
+"""What the verbs share: the environment asked for, its Plan, and the two ways to answer."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from stacks import plan, settings
+from stacks.plan import Plan
+from stacks.strict import Refused
+from stacks.targets.home import ROOT, missing
+from toolchain.programs import ProgramMissing
+
+STACK_FILES = ROOT / "stacks" / "env"
+
+Environment = Annotated[str, typer.Option("-e", "--environment", help="The environment: stacks/env/Pulumi.ENV.yaml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
+
+# A log has no width: there a table may be as wide as its URLs.
+console = Console(width=None if sys.stdout.isatty() else 120)
+_errors = Console(stderr=True)
+
+
+def make_plan(environment: str, stack_file: Path | None = None) -> Plan:
+    """The Plan of an environment, from its own stack file or from another."""
+    path = stack_file or STACK_FILES / f"Pulumi.{environment}.yaml"
+    return plan.make(settings.from_stack_file(path, environment), missing())
+
+
+@contextmanager
+def refusals(*, as_json: bool) -> Iterator[None]:
+    """Say what was refused, on standard error or as JSON, and exit with 2."""
+    try:
+        yield
+    except (Refused, ProgramMissing) as refused:
+        if as_json:
+            answer({"refused": str(refused).splitlines()})
+        else:
+            _errors.print(f"[bold red]refused[/]\n{refused}", highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+
+
+def answer(value: object) -> None:
+    """JSON on standard output, with sorted keys."""
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,181 @@
+"""What selftest asks of a running environment. Each probe returns what it saw, or raises Pending."""
+
+import math
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import httpx
+
+import dashboards
+from dashboards import PanelQuery
+from stacks.plan import Plan
+from stacks.service import Endpoint
+from stacks.services import alertmanager, capture, collector, loki, prometheus
+from stacks.units import seconds
+
+_RANGE_SECONDS = 900
+
+
+class Pending(Exception):
+    """Not as it should be, or not yet; the message says what."""
+
+
+def services(plan: Plan) -> str:
+    """Every service answers on its ready endpoint."""
+    for service in plan.services:
+        _get(plan.url(service, service.ready))
+    return f"{len(plan.services)} services"
+
+
+def targets(plan: Plan) -> str:
+    """Every declared job has targets, and all of them are up."""
+    active = _get(_prometheus(plan, "/api/v1/targets"), state="active").json()["data"]["activeTargets"]
+    health: dict[str, list[Any]] = {}
+    for target in active:
+        health.setdefault(target["labels"]["job"], []).append(target)
+    if missing := [job.job for job in plan.jobs if job.job not in health]:
+        raise Pending(f"no target for {', '.join(missing)}")
+    declared = [target for job in plan.jobs for target in health[job.job]]
+    if down := [target for target in declared if target["health"] != "up"]:
+        reasons = (f"{target['labels']['instance']}: {target['lastError'] or 'not scraped yet'}" for target in down)
+        raise Pending("; ".join(reasons))
+    return f"{len(active)} targets of {len(plan.jobs)} jobs"
+
+
+def rules(plan: Plan) -> str:
+    """Every rule of the Plan is loaded, and was evaluated without an error."""
+    groups = _get(_prometheus(plan, "/api/v1/rules")).json()["data"]["groups"]
+    loaded = [rule for group in groups for rule in group["rules"]]
+    names = {rule["name"] for rule in loaded}
+    if missing := sorted({alert.name for alert in plan.alerts} - names):
+        raise Pending(f"not loaded: {', '.join(missing)}")
+    if ill := [
+        f"{rule['name']} {rule['health']} {rule.get('lastError', '')}" for rule in loaded if rule["health"] != "ok"
+    ]:
+        raise Pending(f"{len(ill)} of {len(loaded)} rules are not healthy: {ill[0]}")
+    return f"{len(loaded)} rules in {len(groups)} groups"
+
+
+def panels(plan: Plan) -> str:
+    """Every query of every panel returns data, but those that are empty by nature."""
+    asked = [query for name in plan.dashboards for query in dashboards.queries(name, plan.lacking)]
+    empty = [query for query in asked if not _has_data(plan, query)]
+    if silent := [f"{query.dashboard}: {query.panel} ({query.ref})" for query in empty if not query.empty_when]:
+        raise Pending(f"no data in {len(silent)} of {len(asked)} queries: {silent[0]}")
+    by_nature = f", {len(empty)} empty by nature" if empty else ""
+    return f"{len(asked)} queries of {len(plan.dashboards)} dashboards{by_nature}"
+
+
+def log_line(plan: Plan) -> str:
+    """A line handed to the collector now is found in Loki."""
+    if plan.find(loki.NAME) is None:
+        return "no logs in this environment"
+    sent = _line_sent(_url(plan, collector.NAME, "otlp-http", "/v1/logs"))
+    if not _loki_result(plan, f'{{service_name="selftest"}} |= "{sent.text}"'):
+        raise Pending(f"not in Loki: {sent.text}")
+    return f"found {time.monotonic() - sent.at:.1f} s after it was written"
+
+
+def alert(plan: Plan) -> str:
+    """A synthetic alert reaches the capture receiver."""
+    if plan.find(capture.NAME) is None:
+        raise Pending("this environment runs no capture receiver; set watchstack:capture.enabled")
+    sent = _alert_sent(_url(plan, alertmanager.NAME, "http", "/api/v2/alerts"))
+    if not _get(_url(plan, capture.NAME, "http", "/notifications"), path="/webhook", contains=sent.text).json():
+        raise Pending("the alert has not arrived")
+    return f"arrived {time.monotonic() - sent.at:.1f} s after it was raised"
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """Something unmistakable, sent once a run."""
+
+    text: str
+    at: float
+
+
+@cache
+def _line_sent(url: str) -> _Sent:
+    text = f"watchstack selftest {uuid.uuid4()}"
+    resource = {"service.name": "selftest", "app": "selftest", "system": "platform"}
+    record = {"timeUnixNano": str(time.time_ns()), "severityText": "INFO", "body": {"stringValue": text}}
+    attributes = [{"key": key, "value": {"stringValue": value}} for key, value in resource.items()]
+    logs = {"resource": {"attributes": attributes}, "scopeLogs": [{"logRecords": [record]}]}
+    at = time.monotonic()
+    _post(url, {"resourceLogs": [logs]})
+    return _Sent(text, at)
+
+
+@cache
+def _alert_sent(url: str) -> _Sent:
+    text = str(uuid.uuid4())
+    now = datetime.now(UTC)
+    labels = {"alertname": "WatchstackSelftest", "severity": "none", alertmanager.SELFTEST_LABEL: text}
+    annotations = {"summary": "A synthetic alert of ./watchstack selftest; it ends by itself."}
+    ends = (now + timedelta(minutes=2)).isoformat()
+    at = time.monotonic()
+    _post(url, [{"labels": labels, "annotations": annotations, "startsAt": now.isoformat(), "endsAt": ends}])
+    return _Sent(text, at)
+
+
+def _has_data(plan: Plan, query: PanelQuery) -> bool:
+    step = math.ceil(seconds(plan.settings.prometheus.scrape_interval))
+    expr = dashboards.runnable(query.expr, step, _RANGE_SECONDS)
+    if query.datasource == loki.NAME:
+        return bool(_loki_result(plan, expr))
+    now = time.time()
+    if query.instant:
+        answer = _get(_prometheus(plan, "/api/v1/query"), query=expr, time=str(now))
+    else:
+        span = {"start": str(now - _RANGE_SECONDS), "end": str(now), "step": str(step)}
+        answer = _get(_prometheus(plan, "/api/v1/query_range"), query=expr, **span)
+    result = answer.json()["data"]["result"]
+    # A quantile without traffic is NaN, which a panel shows as a gap.
+    samples = (sample for series in result for sample in series.get("values") or [series["value"]])
+    return any(sample[1] != "NaN" for sample in samples)
+
+
+def _loki_result(plan: Plan, expr: str) -> list[Any]:
+    start = str(time.time_ns() - _RANGE_SECONDS * 10**9)
+    answer = _get(_url(plan, loki.NAME, "http", "/loki/api/v1/query_range"), query=expr, start=start, limit="5")
+    result: list[Any] = answer.json()["data"]["result"]
+    return result
+
+
+def _prometheus(plan: Plan, path: str) -> str:
+    return _url(plan, prometheus.NAME, "http", path)
+
+
+def _url(plan: Plan, service: str, port: str, path: str) -> str:
+    found = plan.find(service)
+    if found is None:
+        raise Pending(f"{service} does not run in this environment")
+    return plan.url(found, Endpoint(port=port, path=path))
+
+
+def _get(url: str, **parameters: str) -> httpx.Response:
+    return _asked(httpx.Request("GET", url, params=parameters))
+
+
+def _post(url: str, body: object) -> None:
+    _asked(httpx.Request("POST", url, json=body))
+
+
+@cache
+def _client() -> httpx.Client:
+    """One for the run: making a client costs more than most questions."""
+    return httpx.Client(timeout=10, trust_env=False, follow_redirects=True)
+
+
+def _asked(request: httpx.Request) -> httpx.Response:
+    try:
+        answer = _client().send(request)
+    except httpx.HTTPError as problem:
+        raise Pending(f"{request.url}: {problem}") from None
+    if not answer.is_success:
+        raise Pending(f"{request.url}: {answer.status_code} {answer.text.strip()[:200]}")
+    return answer

@@ -1,0 +1,93 @@
+"""`./watchstack status`: what runs, where, in which version."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+
+import httpx
+import psutil
+import typer
+from rich.table import Table
+
+from cli.common import AsJson, Environment, answer, console, make_plan, refusals
+from stacks.plan import Plan
+from stacks.service import Service
+from stacks.targets.home import home
+from stacks.targets.supervisor import Supervisor
+from toolchain import programs
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    service: str
+    ready: bool
+    url: str
+    page: bool
+    version: str
+    pid: int | None
+    up_seconds: int | None
+    resident_mb: int | None
+
+
+def status(environment: Environment = "local", json: AsJson = False) -> None:
+    """Show each service with its URL, version, process and memory. Exit 1 if one is not ready."""
+    with refusals(as_json=json):
+        made = make_plan(environment)
+    with ThreadPoolExecutor() as pool:
+        states = list(pool.map(lambda service: _state(made, service), made.services))
+    if json:
+        left_out = [asdict(left_out) for left_out in made.left_out]
+        services = [asdict(state) for state in states]
+        answer({"environment": environment, "services": services, "left_out": left_out})
+    else:
+        _print(made, states)
+    if not all(state.ready for state in states):
+        raise typer.Exit(1)
+
+
+def _state(plan: Plan, service: Service) -> State:
+    pid = Supervisor(home(plan.settings.environment)).pid(service.name)
+    process = psutil.Process(pid) if pid else None
+    return State(
+        service=service.name,
+        ready=_answers(plan.url(service, service.ready)),
+        url=plan.url(service, service.page or service.metrics or service.ready),
+        page=service.page is not None,
+        version=_version(service),
+        pid=pid,
+        up_seconds=int(time.time() - process.create_time()) if process else None,
+        resident_mb=process.memory_info().rss >> 20 if process else None,
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False, follow_redirects=True).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _version(service: Service) -> str:
+    if service.product == "python":
+        return "watchstack"
+    found = programs.find(service.product)
+    return found.version if isinstance(found, programs.Installed) else "-"
+
+
+def _print(plan: Plan, states: list[State]) -> None:
+    table = Table("service", "state", "URL", "version", "pid", "up", "memory", title=plan.settings.environment)
+    for state in states:
+        table.add_row(
+            state.service,
+            "[green]ready" if state.ready else "[red]down",
+            state.url,
+            state.version,
+            str(state.pid or "-"),
+            "-" if state.up_seconds is None else f"{state.up_seconds} s",
+            "-" if state.resident_mb is None else f"{state.resident_mb} MB",
+        )
+    for service in plan.absent:
+        table.add_row(service.name, "[yellow]absent", "-", "-", "-", "-", "-")
+    console.print(table)
+    for left_out in plan.left_out:
+        console.print(f"[dim]left out: {left_out.what}: {left_out.because}", soft_wrap=True, markup=True)

@@ -1,0 +1,187 @@
+"""Versioned rule packs: `rules/<pack>/v<N>/`, plain Prometheus files with a `pack.yaml` beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from stacks.service import to_yaml
+from stacks.settings import Name, Override
+from stacks.strict import Refused, Strict, load, nearest
+
+DIRECTORY = Path(__file__).parent
+
+
+class Requirement(Strict):
+    """What must run for a file's rules to mean something."""
+
+    requires: tuple[Name, ...] = ()
+
+
+class Change(Strict):
+    version: str
+    change: str
+
+
+class Manifest(Strict):
+    """`pack.yaml`."""
+
+    pack: Name
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    summary: str
+    files: dict[str, Requirement]
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """An alert, and the place where it is written."""
+
+    pack: str
+    name: str
+    expr: str
+    wait: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    place: str
+
+    @property
+    def address(self) -> str:
+        return f"{self.pack}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleFile:
+    """A rule file as it is deployed, at `path` below the rules directory.
+
+    `written` are the addresses of all its alerts, also of those that an override takes out.
+    """
+
+    path: str
+    text: str
+    requires: tuple[str, ...]
+    alerts: tuple[Alert, ...]
+    written: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack:
+    name: str
+    major: str
+    version: str
+    files: tuple[RuleFile, ...]
+
+
+def pack(name: str, major: str, overrides: Mapping[str, Override], directory: Path = DIRECTORY) -> Pack:
+    """A pack with the environment's overrides; Refused names file and line of what cannot be read."""
+    home = directory / name / major
+    if not home.is_dir():
+        raise Refused(_unknown(name, major, directory))
+    manifest = load(Manifest, _yaml(home / "pack.yaml", directory), f"rules/{name}/{major}/pack.yaml: ")
+    return Pack(
+        name=name,
+        major=major,
+        version=manifest.version,
+        files=tuple(
+            _file(name, home / file, requirement.requires, overrides, directory)
+            for file, requirement in sorted(manifest.files.items())
+        ),
+    )
+
+
+def _unknown(name: str, major: str, directory: Path) -> str:
+    versions = sorted(path.name for path in directory.glob(f"{name}/v*"))
+    if versions:
+        return f"rules/{name}: no version {major!r} of this pack; there is {', '.join(versions)}"
+    packs = sorted({path.parent.name for path in directory.glob("*/v*")})
+    return f"rules/{name}: no such pack; {nearest(name, packs)}"
+
+
+def _yaml(path: Path, directory: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+    except FileNotFoundError:
+        raise Refused(f"rules/{path.relative_to(directory)}: no such file; pack.yaml beside it names it") from None
+    except yaml.MarkedYAMLError as problem:
+        line = problem.problem_mark.line + 1 if problem.problem_mark else 1
+        raise Refused(f"rules/{path.relative_to(directory)}:{line}: not YAML: {problem.problem}") from None
+
+
+def _file(
+    name: str, path: Path, requires: tuple[str, ...], overrides: Mapping[str, Override], directory: Path
+) -> RuleFile:
+    document = _yaml(path, directory)
+    return rule_file(name, str(path.relative_to(directory)), path.read_text(), document, requires, overrides)
+
+
+def rule_file(
+    pack: str,
+    path: str,
+    text: str,
+    document: Any,
+    requires: tuple[str, ...],
+    overrides: Mapping[str, Override],
+) -> RuleFile:
+    """A rule file as it is deployed: its own text, or, where an override touches it, the changed rules."""
+    lines = _alert_lines(text)
+    own = {address.split("/", 1)[1]: o for address, o in overrides.items() if address.startswith(f"{pack}/")}
+    changed = _overridden(document, own)
+    alerts = tuple(_alert(pack, rule, f"rules/{path}:{lines.get(rule['alert'], 1)}") for rule in _alerting(changed))
+    return RuleFile(
+        path=path,
+        text=text if changed is document else to_yaml(changed),
+        requires=requires,
+        alerts=alerts,
+        written=tuple(f"{pack}/{rule['alert']}" for rule in _alerting(document)),
+    )
+
+
+def _alert(name: str, rule: dict[str, Any], place: str) -> Alert:
+    return Alert(
+        pack=name,
+        name=rule["alert"],
+        expr=str(rule.get("expr", "")),
+        wait=str(rule.get("for", "0s")),
+        labels=rule.get("labels") or {},
+        annotations=rule.get("annotations") or {},
+        place=place,
+    )
+
+
+def _alerting(document: Any) -> list[dict[str, Any]]:
+    """The alerting rules of a document. What has another shape is left to promtool, which says where."""
+    groups = document.get("groups") if isinstance(document, dict) else None
+    rules = [rule for group in groups or [] if isinstance(group, dict) for rule in group.get("rules") or []]
+    return [rule for rule in rules if isinstance(rule, dict) and "alert" in rule]
+
+
+def _alert_lines(text: str) -> dict[str, int]:
+    """Line of each alert by name. Alert names are unique within the packs of an environment."""
+    lines = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        key, _, value = line.strip().removeprefix("- ").partition(":")
+        if key == "alert":
+            lines[value.strip().strip("\"'")] = number
+    return lines
+
+
+def _overridden(document: Any, overrides: Mapping[str, Override]) -> Any:
+    if not any(rule["alert"] in overrides for rule in _alerting(document)):
+        return document
+    groups = [
+        {**group, "rules": [new for rule in group["rules"] if (new := _rule(rule, overrides)) is not None]}
+        for group in document["groups"]
+    ]
+    return {**document, "groups": [group for group in groups if group["rules"]]}
+
+
+def _rule(rule: dict[str, Any], overrides: Mapping[str, Override]) -> dict[str, Any] | None:
+    override = overrides.get(rule.get("alert", ""))
+    if override is None:
+        return rule
+    if override.disabled:
+        return None
+    return {**rule, "for": override.wait} if override.wait else rule

@@ -1,0 +1,29 @@
+"""An alert for each declared scrape job: TargetDown sees a dead target, but not one that was never there."""
+
+from collections.abc import Mapping, Sequence
+
+from rules import RuleFile, rule_file
+from stacks.service import ScrapeJob, to_yaml
+from stacks.settings import Override
+
+PATH = "platform/declared/target-missing.yml"
+RUNBOOK = "https://watchstack.dev/runbooks/TargetMissing"
+
+
+def file(jobs: Sequence[ScrapeJob], overrides: Mapping[str, Override]) -> RuleFile:
+    document = {"groups": [{"name": "platform.target-missing", "rules": [_rule(job) for job in jobs]}]}
+    return rule_file("platform", PATH, to_yaml(document), document, (), overrides)
+
+
+def _rule(job: ScrapeJob) -> dict[str, object]:
+    return {
+        "alert": "TargetMissing",
+        "expr": f'absent(up{{job="{job.job}"}})',
+        "for": "10m",
+        "labels": {"severity": "warning", "system": job.system, "component": job.job, "missing_job": job.job},
+        "annotations": {
+            "summary": f"Prometheus has no target for the declared job {job.job}.",
+            "description": f"Job {job.job} should scrape {job.instance}, and has had no target for 10 minutes.",
+            "runbook_url": RUNBOOK,
+        },
+    }

@@ -1,0 +1,128 @@
+"""The vocabulary: what a service is, whatever ground it runs on.
+
+Services run in a directory of their own, and every path here is relative to it, so that the same
+files work as processes, in containers and in pods.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A text file. `on_change`: what makes the running program take an edit."""
+
+    path: str
+    text: str
+    on_change: Literal["reload", "restart", "watched"] = "reload"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretFile:
+    """A file of mode 0400 with the value of a secret of the environment, or a generated one."""
+
+    path: str
+    secret: str
+    generated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """A directory that outlives the process; `size` in bytes."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    port: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reload:
+    """SIGHUP re-reads the files; afterwards `proof` must tell another time, and `success`, if any, must be 1."""
+
+    at: Endpoint
+    proof: str
+    success: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScrapeJob:
+    """A job of Prometheus. `address` is what it connects to, `instance` what its series are called."""
+
+    job: str
+    address: str
+    instance: str
+    system: str
+    path: str = "/metrics"
+    interval: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSource:
+    """Log files for the collector: a glob below the directory that holds all services' directories."""
+
+    service: str
+    system: str
+    glob: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One program. `args` follow the program's name; `product` is its row in `toolchain/versions.yaml`."""
+
+    name: str
+    product: str
+    program: str
+    args: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+    files: tuple[File, ...] = ()
+    secrets: tuple[SecretFile, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    ready: Endpoint
+    reload: Reload | None = None
+    metrics: Endpoint | None = None
+    page: Endpoint | None = None
+
+    def port(self, name: str) -> int:
+        return next(port.number for port in self.ports if port.name == name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """How services find each other on a target: by name, or on this machine by a block of ports."""
+
+    target: Literal["local", "docker", "kubernetes"]
+    port_offset: int = 0
+
+    def bind(self, number: int) -> int:
+        return number + self.port_offset
+
+    def listen(self, number: int) -> str:
+        """`host:port` that a service listens on."""
+        host = "127.0.0.1" if self.target == "local" else "0.0.0.0"  # noqa: S104 - inside its own network
+        return f"{host}:{self.bind(number)}"
+
+    def address(self, service: str, number: int) -> str:
+        """`host:port` at which other services reach it."""
+        return f"{'127.0.0.1' if self.target == 'local' else service}:{self.bind(number)}"
+
+    def url(self, service: str, number: int, path: str = "") -> str:
+        return f"http://{self.address(service, number)}{path}"
+
+
+def to_yaml(value: object) -> str:
+    """YAML with sorted keys: the same value gives the same bytes."""
+    text: str = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=True, width=110, allow_unicode=True)
+    return text

@@ -1,0 +1,111 @@
+"""OpenTelemetry Collector: reads every service's log files and takes OTLP, and hands logs to Loki."""
+
+from collections.abc import Sequence
+
+from stacks.service import Endpoint, File, Ground, LogSource, Port, Reload, Service, Volume, to_yaml
+
+NAME = "otel-collector"
+OTLP_GRPC = 4317
+OTLP_HTTP = 4318
+METRICS = 8888
+HEALTH = 13133
+QUEUE = 256 * 2**20
+
+# Prometheus, Alertmanager and node_exporter write `time`, Loki and the collector `ts`.
+_RFC3339 = "2006-01-02T15:04:05.999999999Z07:00"
+_OPERATORS = (
+    {"type": "json_parser", "if": 'body matches "^{"', "on_error": "send_quiet"},
+    *(
+        {
+            "type": "time_parser",
+            "if": f"attributes.{key} != nil",
+            "parse_from": f"attributes.{key}",
+            "layout_type": "gotime",
+            "layout": _RFC3339,
+            "on_error": "send_quiet",
+        }
+        for key in ("time", "ts")
+    ),
+    {"type": "severity_parser", "if": "attributes.level != nil", "parse_from": "attributes.level"},
+)
+
+
+def service(ground: Ground, sources: Sequence[LogSource], loki: str) -> Service:
+    """`loki` is the URL of Loki."""
+    return Service(
+        name=NAME,
+        product="otelcol",
+        program="otelcol",
+        args=("--config=file:etc/collector.yml",),
+        ports=(
+            Port(name="otlp-grpc", number=OTLP_GRPC),
+            Port(name="otlp-http", number=OTLP_HTTP),
+            Port(name="metrics", number=METRICS),
+            Port(name="health", number=HEALTH),
+        ),
+        files=(File(path="etc/collector.yml", text=to_yaml(_config(ground, sources, loki))),),
+        # Read positions and lines that Loki has not taken yet.
+        volumes=(Volume(path="data", size=QUEUE),),
+        ready=Endpoint(port="health", path="/"),
+        # No metric tells of a reload; the start time in the health answer does.
+        reload=Reload(at=Endpoint(port="health", path="/"), proof="upSince"),
+        metrics=Endpoint(port="metrics", path="/metrics"),
+    )
+
+
+def _config(ground: Ground, sources: Sequence[LogSource], loki: str) -> dict[str, object]:
+    files = {f"file_log/{source.service}": _file_log(source) for source in sources}
+    otlp = {
+        "grpc": {"endpoint": ground.listen(OTLP_GRPC)},
+        "http": {"endpoint": ground.listen(OTLP_HTTP)},
+    }
+    return {
+        "extensions": {
+            "health_check": {"endpoint": ground.listen(HEALTH)},
+            "file_storage": {"directory": "data"},
+        },
+        "receivers": {"otlp": {"protocols": otlp}, **files},
+        "processors": {
+            "memory_limiter": {"check_interval": "1s", "limit_mib": 256, "spike_limit_mib": 64},
+            "batch": {"timeout": "1s"},
+        },
+        "exporters": {
+            "otlp_http/loki": {
+                "endpoint": f"{loki}/otlp",
+                # Lines wait on disk for as long as Loki is away, and survive a restart of the collector.
+                "retry_on_failure": {"max_elapsed_time": "0s"},
+                "sending_queue": {"storage": "file_storage", "queue_size": 1000},
+            }
+        },
+        "service": {
+            "extensions": ["health_check", "file_storage"],
+            "pipelines": {
+                "logs": {
+                    "receivers": ["otlp", *files],
+                    "processors": ["memory_limiter", "batch"],
+                    "exporters": ["otlp_http/loki"],
+                }
+            },
+            "telemetry": {
+                "logs": {"encoding": "json", "level": "warn"},
+                "metrics": {"readers": [{"pull": {"exporter": {"prometheus": _reader(ground)}}}]},
+            },
+        },
+    }
+
+
+def _file_log(source: LogSource) -> dict[str, object]:
+    return {
+        "include": [source.glob],
+        "start_at": "beginning",
+        "storage": "file_storage",
+        "resource": {"service.name": source.service, "app": source.service, "system": source.system},
+        "operators": [dict(operator) for operator in _OPERATORS],
+    }
+
+
+def _reader(ground: Ground) -> dict[str, object]:
+    host, _, port = ground.listen(METRICS).rpartition(":")
+    # Names as the collector's documentation gives them, without suffixes that change with the exporter's version.
+    plain = {"without_type_suffix": True, "without_units": True, "without_scope_info": True}
+    return {"host": host, "port": int(port), **plain}

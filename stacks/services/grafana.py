@@ -1,0 +1,128 @@
+"""Grafana: data sources and dashboards, all from files."""
+
+import configparser
+import io
+from collections.abc import Sequence
+
+from stacks.service import Endpoint, File, Ground, Port, SecretFile, Service, Volume, to_yaml
+
+NAME = "grafana"
+PORT = 3000
+PASSWORD = "grafana-admin"  # noqa: S105 - the secret's name
+DASHBOARDS = "etc/dashboards"
+
+# From a log line to the metrics of the service that wrote it. Grafana expands ${} in these files; $$ keeps it out.
+_TO_METRICS = {
+    "name": "metrics",
+    "matcherType": "label",
+    "matcherRegex": "service_name",
+    "datasourceUid": "prometheus",
+    "url": 'up{job="$${__value.raw}"}',
+    "urlDisplayLabel": "Is it up?",
+}
+
+
+def service(
+    ground: Ground, prometheus: str, loki: str | None, alertmanager: str, dashboards: Sequence[File]
+) -> Service:
+    """URLs of the data sources, and the dashboards as files below `etc/dashboards`."""
+    return Service(
+        name=NAME,
+        product="grafana",
+        program="grafana",
+        args=("server", "--homepath={home}", "--config=etc/grafana.ini"),
+        ports=(Port(name="http", number=PORT),),
+        files=(
+            File(path="etc/grafana.ini", text=_ini(ground), on_change="restart"),
+            File(
+                path="etc/provisioning/datasources/watchstack.yml",
+                text=to_yaml({"apiVersion": 1, "prune": True, "datasources": _sources(prometheus, loki, alertmanager)}),
+                on_change="restart",
+            ),
+            File(
+                path="etc/provisioning/dashboards/watchstack.yml",
+                text=to_yaml(_provider()),
+                on_change="restart",
+            ),
+            *dashboards,
+        ),
+        secrets=(SecretFile(path=f"secrets/{PASSWORD}", secret=PASSWORD, generated=True),),
+        volumes=(Volume(path="data", size=256 * 2**20),),
+        ready=Endpoint(port="http", path="/api/health"),
+        metrics=Endpoint(port="http", path="/metrics"),
+        page=Endpoint(port="http", path="/"),
+    )
+
+
+def _ini(ground: Ground) -> str:
+    host, _, port = ground.listen(PORT).rpartition(":")
+    sections = {
+        "paths": {
+            "data": "data",
+            "logs": "log",
+            "plugins": "data/plugins",
+            "provisioning": "etc/provisioning",
+        },
+        "server": {"http_addr": host, "http_port": port, "root_url": ground.url(NAME, PORT, "/")},
+        "security": {"admin_user": "admin", "admin_password": f"$__file{{secrets/{PASSWORD}}}"},
+        "users": {"allow_sign_up": "false"},
+        "auth.anonymous": {"enabled": "false"},
+        # Nothing is fetched or reported at start, so that it starts without a network.
+        "analytics": {
+            "reporting_enabled": "false",
+            "check_for_updates": "false",
+            "check_for_plugin_updates": "false",
+        },
+        "plugins": {"preinstall_disabled": "true"},
+        "unified_alerting": {"enabled": "false"},
+        "log": {"mode": "console"},
+        "log.console": {"format": "json"},
+    }
+    ini = configparser.RawConfigParser()
+    ini.read_dict({section: dict(sorted(keys.items())) for section, keys in sorted(sections.items())})
+    text = io.StringIO()
+    ini.write(text)
+    return text.getvalue().strip() + "\n"
+
+
+def _provider() -> dict[str, object]:
+    options = {"path": DASHBOARDS, "foldersFromFilesStructure": False}
+    provider = {
+        "name": "watchstack",
+        "type": "file",
+        "disableDeletion": True,
+        "allowUiUpdates": False,
+        "updateIntervalSeconds": 5,
+        "options": options,
+    }
+    return {"apiVersion": 1, "providers": [provider]}
+
+
+def _sources(prometheus: str, loki: str | None, alertmanager: str) -> list[dict[str, object]]:
+    base: dict[str, object] = {"access": "proxy", "editable": False}
+    sources: list[dict[str, object]] = [
+        {
+            **base,
+            "name": "Prometheus",
+            "uid": "prometheus",
+            "type": "prometheus",
+            "url": prometheus,
+            "isDefault": True,
+        }
+        | {
+            "jsonData": {
+                "httpMethod": "POST",
+                "timeInterval": "15s",
+                "manageAlerts": True,
+                "alertmanagerUid": "alertmanager",
+            }
+        },
+        {**base, "name": "Alertmanager", "uid": "alertmanager", "type": "alertmanager", "url": alertmanager}
+        | {"jsonData": {"implementation": "prometheus", "handleGrafanaManagedAlerts": False}},
+    ]
+    if loki:
+        sources.append(
+            {**base, "name": "Loki", "uid": "loki", "type": "loki", "url": loki}
+            | {"jsonData": {"maxLines": 1000, "manageAlerts": False, "derivedFields": [_TO_METRICS]}}
+        )
+    return sources

@@ -1,0 +1,173 @@
+"""What an environment wants: the typed, frozen form of `stacks/env/Pulumi.<environment>.yaml`."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from stacks.strict import Refused, Strict, load
+from stacks.units import Duration, Size, Wait
+
+PROJECT = "watchstack"
+SECRETS = f"{PROJECT}:secrets"
+Version = Annotated[str, Field(pattern=r"^v[1-9][0-9]*$")]
+Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+
+
+class System(Strict):
+    """A monitored system, by the name of its profile in `apps/`."""
+
+    pack: Version = Field("v1", description="Version of the system's rule pack under `rules/`.")
+    workload: bool = Field(
+        default=False,
+        description="Run the simulated application in place of the real one, with fault switches.",
+    )
+    target: str | None = Field(
+        default=None,
+        description="`host:port` of the real application. Not with `workload`.",
+        examples=["127.0.0.1:8000"],
+    )
+
+    @model_validator(mode="after")
+    def _one_application(self) -> "System":
+        if self.workload == (self.target is not None):
+            raise ValueError("give either `workload: true` or the `target` host:port of the real application")
+        return self
+
+
+class Prometheus(Strict):
+    scrape_interval: Duration = Field("15s", description="How often a target is scraped.")
+    evaluation_interval: Duration = Field("15s", description="How often rules are evaluated.")
+    retention: Duration = Field("15d", description="How long samples are kept.")
+    volume: Size = Field("10GB", description="Size of the volume. At most 80 % of it is filled with samples.")
+
+
+class Alertmanager(Strict):
+    retention: Duration = Field("120h", description="How long notifications and silences are remembered.")
+    volume: Size = Field("256MB", description="Size of the volume.")
+
+
+class Loki(Strict):
+    enabled: bool = Field(default=True, description="Run Loki and the log pipeline of the collector.")
+    retention: Duration = Field("7d", description="How long log lines are kept. At least 24h.")
+    volume: Size = Field("10GB", description="Size of the volume.")
+
+
+class Switch(Strict):
+    enabled: bool = Field(default=True, description="Run it.")
+
+
+class Override(Strict):
+    """A change to a shipped alert, addressed as `<pack>/<alert>`."""
+
+    wait: Wait | None = Field(default=None, alias="for", description="How long the condition must hold.")
+    disabled: bool = Field(default=False, description="Leave the alert out.")
+    because: str = Field(description="The reason, shown with the alert.", min_length=8)
+
+
+class Secret(Strict):
+    """Where the value of a secret comes from. The value itself never stands here in the clear."""
+
+    file: str | None = Field(
+        default=None, description="A file on the machine that runs Pulumi, outside the repository."
+    )
+    secure: str | None = Field(
+        default=None,
+        description="Encrypted, by `pulumi config set --secret --path 'watchstack:secrets.NAME'`.",
+    )
+    capture: Name | None = Field(
+        default=None,
+        description="No secret: the address of the capture receiver, at this path. For throw-away stacks.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _never_in_the_clear(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(
+                "a secret never stands in a stack file in the clear; "
+                "use `pulumi config set --secret --path 'watchstack:secrets.NAME'` or give `file:`"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Secret":
+        if sum(source is not None for source in (self.file, self.secure, self.capture)) != 1:
+            raise ValueError("give exactly one of `file`, `secure`, `capture`")
+        return self
+
+
+class Settings(Strict):
+    """One environment."""
+
+    environment: Name = Field(description="The stack's name; not a key of the file.", exclude=True)
+    target: Literal["local", "docker", "kubernetes"] = Field(description="The ground the environment runs on.")
+    lifecycle: Literal["ephemeral", "durable"] = Field(
+        description="`ephemeral`: destroy removes the data too. `durable`: the data outlives destroy."
+    )
+    port_offset: int = Field(
+        default=0,
+        ge=0,
+        le=48000,
+        description="On `local`, added to every port: 10000 puts Prometheus (9090) on 19090. One block an environment.",
+    )
+    external_labels: dict[Label, str] = Field(
+        {}, description="Labels on everything that leaves this Prometheus. `environment` is set by itself."
+    )
+    systems: dict[Name, System] = Field(description="The monitored systems. The first also gets the platform's alerts.")
+    platform_pack: Version = Field("v1", description="Version of the platform's rule pack.")
+    prometheus: Prometheus = Field(Prometheus(), description="Metrics and rules.")
+    alertmanager: Alertmanager = Field(Alertmanager(), description="Notifications.")
+    loki: Loki = Field(Loki(), description="Logs.")
+    grafana: Switch = Field(Switch(), description="Dashboards.")
+    node_exporter: Switch = Field(Switch(), description="Metrics of the host.")
+    capture: Switch = Field(
+        Switch(), description="A receiver that keeps what it is sent, for tests, drills and a first try."
+    )
+    override: dict[str, Override] = Field({}, description="Changes to shipped alerts, by `<pack>/<alert>`.")
+    secrets: dict[Name, Secret] = Field({}, description="Secrets by name: Discord webhook, heartbeat address.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Settings":
+        if not self.systems:
+            raise ValueError("at least one system must be monitored")
+        captured = [name for name, secret in self.secrets.items() if secret.capture]
+        if captured and not self.capture.enabled:
+            raise ValueError(f"secrets {', '.join(captured)} point at the capture receiver, which is not enabled")
+        return self
+
+
+def from_stack_file(path: Path, environment: str) -> Settings:
+    """Settings of a stack file; secrets in it stay encrypted. Refused where it cannot be used."""
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise Refused(f"{path}: no such stack file; environments are the files {path.parent}/Pulumi.*.yaml") from None
+    except yaml.YAMLError as problem:
+        raise Refused(f"{path}: not YAML: {problem}") from None
+    config = (document or {}).get("config") or {}
+    return _settings(config, environment)
+
+
+def from_pulumi(config: Mapping[str, str], secret_keys: Collection[str], environment: str) -> Settings:
+    """Settings of Pulumi's configuration map: structures are JSON text, and secrets come decrypted."""
+    values = {key: _value(text) for key, text in config.items()}
+    if SECRETS in secret_keys:
+        values[SECRETS] = {
+            name: {"secure": source} if isinstance(source, str) else source for name, source in values[SECRETS].items()
+        }
+    return _settings(values, environment)
+
+
+def _settings(config: Mapping[str, Any], environment: str) -> Settings:
+    prefix = f"{PROJECT}:"
+    own = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+    return load(Settings, {**own, "environment": environment}, prefix)
+
+
+def _value(text: str) -> Any:
+    return json.loads(text) if text[:1] in ("{", "[") else yaml.safe_load(text)

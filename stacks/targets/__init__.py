@@ -1,0 +1,1 @@
+"""The grounds an environment can run on. Only the modules here import a provider."""

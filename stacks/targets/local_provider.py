@@ -1,0 +1,171 @@
+"""What Pulumi's dynamic resources of the local target do to this machine.
+
+`diff` looks at the machine and not only at the last state, so that a plain `up` mends what died or was edited.
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+
+from stacks.targets import directory
+from stacks.targets.directory import Wanted
+from stacks.targets.supervisor import Supervisor
+
+Props = dict[str, Any]
+
+
+class HomeProvider(ResourceProvider):
+    """The directory of an environment, and its supervisor."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        _start(props)
+        return CreateResult(props["path"], {**props, "supervisor": "running"})
+
+    def diff(self, _id: str, _olds: Props, news: Props) -> DiffResult:
+        changes = _id != news["path"] or not Supervisor(Path(news["path"])).running()
+        return DiffResult(changes=changes, replaces=["path"] if _id != news["path"] else [])
+
+    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
+        _start(news)
+        return UpdateResult({**news, "supervisor": "running"})
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        running = Supervisor(Path(id_)).running()
+        return ReadResult(id_, {**props, "supervisor": "running" if running else "dead"})
+
+    def delete(self, _id: str, _props: Props) -> None:
+        home = Path(_id)
+        Supervisor(home).stop()
+        for path in [*home.glob("supervisord*"), *home.glob("programs")]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _remove_empty(home)
+
+
+class ServiceProvider(ResourceProvider):
+    """A service: its files, its secrets, its volumes and its process."""
+
+    serialize_as_secret_always = False
+
+    def create(self, props: Props) -> CreateResult:
+        _settle(props)
+        return CreateResult(props["name"], _outputs(props))
+
+    def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
+        moved = (_id, olds["home"]) != (news["name"], news["home"])
+        return DiffResult(changes=moved or bool(_drift(news)), replaces=["name"] if moved else [])
+
+    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
+        _settle(news)
+        return UpdateResult(_outputs(news))
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        home = Path(props["home"])
+        now = _digests(directory.configured(home / id_))
+        edited = sorted(path for path in {*now, *props["digests"]} if now.get(path) != props["digests"].get(path))
+        state = "running" if Supervisor(home).pid(id_) else "dead"
+        return ReadResult(id_, {**props, "process": state, "edited": edited})
+
+    def delete(self, _id: str, props: Props) -> None:
+        home = Path(props["home"])
+        Supervisor(home).remove(_id)
+        for path in (home / _id).iterdir() if (home / _id).is_dir() else ():
+            if path.name not in props["kept"]:
+                shutil.rmtree(path)
+        _remove_empty(home / _id)
+
+
+def _start(props: Props) -> None:
+    home = Path(props["path"])
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH", "TZ") if name in os.environ}
+    Supervisor(home).start({**kept, **props["environment"]})
+
+
+def _settle(props: Props) -> None:
+    """Bring a service to what is asked; what fails is put back as it was."""
+    wanted = _wanted(props)
+    before = directory.configured(wanted.directory)
+    try:
+        changed = directory.put(wanted)
+        _run(props, changed)
+    except Exception as problem:
+        _put_back(props, before)
+        log = _last_lines(wanted.directory / "log" / "stdout.log")
+        raise RuntimeError(f"{props['name']}: {problem}\n{log}".rstrip()) from problem
+
+
+def _run(props: Props, changed: list[str]) -> None:
+    """Start, restart or reload the process: the least that makes it take the changed files."""
+    # Only who starts or reloads pays for the HTTP client.
+    from stacks.targets.probe import mark, wait_ready, wait_reloaded  # noqa: PLC0415
+
+    supervisor, name = Supervisor(Path(props["home"])), props["name"]
+    reload = props["reload"]
+    kinds = {props["on_change"].get(path, "watched") for path in changed}
+    if not supervisor.has(name, props["command"]):
+        supervisor.put(name, props["command"])
+    elif "restart" in kinds or ("reload" in kinds and not reload):
+        supervisor.restart(name)
+    elif "reload" in kinds:
+        before = mark(**reload)
+        supervisor.reload(name)
+        wait_reloaded(**reload, before=before)
+        return
+    wait_ready(props["ready_url"])
+
+
+def _put_back(props: Props, before: dict[str, str]) -> None:
+    supervisor, name = Supervisor(Path(props["home"])), props["name"]
+    home = Path(props["home"]) / name
+    directory.restore(home, before)
+    if not before:
+        supervisor.remove(name)
+    elif supervisor.pid(name):
+        supervisor.reload(name) if props["reload"] else supervisor.restart(name)
+
+
+def _drift(props: Props) -> list[str]:
+    """What on this machine is not as asked."""
+    differing = directory.differences(_wanted(props))
+    running = Supervisor(Path(props["home"])).has(props["name"], props["command"])
+    return differing if running else [*differing, "process"]
+
+
+def _wanted(props: Props) -> Wanted:
+    return Wanted(
+        directory=Path(props["home"]) / props["name"],
+        files=props["files"],
+        secrets=props["secrets"],
+        generated=tuple(props["generated"]),
+        volumes=tuple(props["volumes"]),
+    )
+
+
+def _outputs(props: Props) -> Props:
+    """What the state keeps: enough to find drift and to clean up; no text, and no secret."""
+    digests = _digests(directory.configured(Path(props["home"]) / props["name"]))
+    names = ("name", "home", "kept")
+    return {**{name: props[name] for name in names}, "digests": digests, "process": "running", "edited": []}
+
+
+def _digests(texts: dict[str, str]) -> dict[str, str]:
+    # A short value could be guessed from its digest, so of secrets there is none.
+    return {
+        path: hashlib.sha256(text.encode()).hexdigest() if path.startswith("etc/") else "secret"
+        for path, text in texts.items()
+    }
+
+
+def _last_lines(path: Path) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-8:]) if path.is_file() else ""
+
+
+def _remove_empty(path: Path) -> None:
+    if path.is_dir() and not any(path.iterdir()):
+        path.rmdir()

@@ -1,0 +1,84 @@
+"""Checks that need no program: each says yes to what is right and no, in words, to what is not."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import MakePlan
+
+from checks import disk, loki, ports, routing, secrets
+
+HERE = Path()
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_the_shipped_alerts_all_reach_somebody(make_plan: MakePlan) -> None:
+    assert routing.check(make_plan(), HERE) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "problem"),
+    [
+        ("severity", "page", "has severity 'page', which nobody routes; routed: critical, warning, info"),
+        ("system", "payments", "has system 'payments', which nobody routes; routed: boss-workflow, platform"),
+    ],
+)
+def test_an_alert_that_nobody_routes_is_named_with_file_and_line(
+    make_plan: MakePlan, label: str, value: str, problem: str
+) -> None:
+    made = make_plan()
+    alert = next(alert for alert in made.alerts if alert.name == "HighErrorRate")
+    astray = replace(alert, labels={**alert.labels, label: value})
+    [found] = routing.check(replace(made, alerts=(astray,)), HERE)
+    assert found == f"{alert.place}: HighErrorRate {problem}"
+    file, _, line = alert.place.rpartition(":")
+    assert "HighErrorRate" in (Path(__file__).parents[2] / file).read_text().splitlines()[int(line) - 1]
+
+
+def test_a_secret_file_must_be_there_and_hold_something(make_plan: MakePlan, tmp_path: Path) -> None:
+    file = tmp_path / "webhook"
+    made = make_plan(secrets={"discord-webhook": {"file": str(file)}})
+    [missing] = secrets.check(made, HERE)
+    assert f"watchstack:secrets.discord-webhook.file: {file}: no such file" in missing
+    file.write_text("\n")
+    [empty] = secrets.check(made, HERE)
+    assert "the file is empty" in empty
+    file.write_text("https://discord.example/1")
+    assert secrets.check(made, HERE) == []
+
+
+def test_a_taken_port_is_named_with_its_holder_and_the_way_out(make_plan: MakePlan, taken_port: int) -> None:
+    # The highest port of the stack, so that the offset to any free port is one that the settings take.
+    made = make_plan(port_offset=taken_port - 13133)
+    [problem] = [line for line in ports.check(made, HERE) if f"port {taken_port} " in line]
+    assert f"port {taken_port} (otel-collector health) is taken by pid " in problem
+    assert f"set another watchstack:port_offset (now {taken_port - 13133})" in problem
+
+
+def test_two_services_on_one_port_are_refused(make_plan: MakePlan) -> None:
+    made = make_plan()
+    twin = replace(made.services[0], name="twin")
+    assert "port 19093 is asked for by alertmanager http and twin http" in ports.check(
+        replace(made, services=(made.services[0], twin)), HERE
+    )
+
+
+def test_a_disk_too_small_is_named_with_what_is_asked_and_what_there_is(make_plan: MakePlan) -> None:
+    [problem] = disk.check(make_plan(prometheus={"volume": "4PB"}), HERE)
+    assert "prometheus 4PB" in problem
+    assert "lower watchstack:prometheus.volume or watchstack:loki.volume" in problem
+    assert disk.check(make_plan(prometheus={"volume": "1MB"}, loki={"volume": "1MB"}), HERE) == []
+
+
+def test_loki_keeps_at_least_a_day(make_plan: MakePlan) -> None:
+    [problem] = loki.check(make_plan(loki={"retention": "12h"}), HERE)
+    assert "watchstack:loki.retention: 12h is too short" in problem

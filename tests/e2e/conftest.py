@@ -1,0 +1,35 @@
+"""One scratch clone a run, and one environment in it that is up."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.environments import Environment, clone
+
+# Durations that a test can wait for; the shipped ones are proven by the promtool tests.
+SHORT = {
+    f"boss-workflow/{alert}": {"for": "4s", "because": "a test has no five minutes"}
+    for alert in ("HighErrorRate", "SlowAPIResponses")
+}
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = clone(tmp_path_factory.mktemp("e2e"))
+    profile = copy / "apps" / "boss-workflow.yaml"
+    text = profile.read_text()
+    assert "group_interval: 5m" in text
+    profile.write_text(text.replace("group_interval: 5m", "group_interval: 5s"))
+    return copy
+
+
+@pytest.fixture(scope="session")
+def one(scratch: Path) -> Iterator[Environment]:
+    environment = Environment("one", scratch)
+    environment.write(override=SHORT)
+    try:
+        environment.up()
+        yield environment
+    finally:
+        environment.down()

@@ -1,0 +1,116 @@
+"""Environments of a scratch clone, brought up by the real engine with the real programs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from stacks.targets.supervisor import Supervisor
+
+ROOT = Path(__file__).resolve().parents[2]
+_LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", ".watchstack", "__pycache__", ".*_cache")
+
+# Two offsets that no shipped environment uses, and whose ports do not meet.
+OFFSETS = {"one": 12000, "two": 14000}
+
+
+def clone(directory: Path) -> Path:
+    """A copy of the working tree, so that a test may edit rules and profiles."""
+    copy = directory / "clone"
+    shutil.copytree(ROOT, copy, ignore=_LEFT_BEHIND)
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    return copy
+
+
+@dataclass(frozen=True)
+class Environment:
+    name: str
+    clone: Path
+
+    def write(self, **settings: Any) -> None:
+        """Its stack file: Boss Workflow simulated, asked every two seconds."""
+        config = {
+            "target": "local",
+            "lifecycle": "ephemeral",
+            "port_offset": OFFSETS[self.name],
+            "systems": {"boss-workflow": {"workload": True}},
+            "prometheus": {"scrape_interval": "2s", "evaluation_interval": "2s", "volume": "512MB", "retention": "1d"},
+            "loki": {"retention": "24h", "volume": "512MB"},
+            "secrets": {"discord-webhook": {"capture": "discord"}, "heartbeat": {"capture": "heartbeat"}},
+            **settings,
+        }
+        prefixed = {f"watchstack:{key}": value for key, value in config.items()}
+        (self.clone / "stacks" / "env" / f"Pulumi.{self.name}.yaml").write_text(yaml.safe_dump({"config": prefixed}))
+
+    @property
+    def home(self) -> Path:
+        return self.clone / ".watchstack" / "run" / self.name
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return Supervisor(self.home)
+
+    def pulumi(self, *arguments: str, check: bool = True) -> str:
+        """Output of a Pulumi command on this environment, both streams together."""
+        return self._run("-m", "toolchain.pulumi", self.name, "--", *arguments, check=check)
+
+    def up(self, *arguments: str, check: bool = True) -> str:
+        return self.pulumi("up", "--yes", *arguments, check=check)
+
+    def down(self) -> None:
+        self.pulumi("destroy", "--yes", "--remove")
+
+    def watchstack(self, verb: str, *arguments: str, check: bool = True) -> Any:
+        """The JSON answer of a verb of ./watchstack."""
+        return json.loads(self._run("-m", "cli.app", verb, "-e", self.name, "--json", *arguments, check=check))
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by service."""
+        services = self.watchstack("status", check=False)["services"]
+        return {service["service"]: service["pid"] for service in services}
+
+    def url(self, port: int, path: str) -> str:
+        return f"http://127.0.0.1:{port + OFFSETS[self.name]}{path}"
+
+    def get(self, port: int, path: str, /, **parameters: str) -> Any:
+        return httpx.get(self.url(port, path), params=parameters, trust_env=False, timeout=10).json()
+
+    def post(self, port: int, path: str, body: object) -> None:
+        httpx.post(self.url(port, path), json=body, trust_env=False, timeout=10).raise_for_status()
+
+    def _run(self, *arguments: str, check: bool) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(self.clone)}
+        # A test's state is its own, whoever is logged in on this machine.
+        for name in ("PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN", "PYTHONDONTWRITEBYTECODE"):
+            environment.pop(name, None)
+        environment["PULUMI_HOME"] = str(self.clone / ".pulumi-home")
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.clone,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if "toolchain.pulumi" in arguments else None,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}\n{done.stdout}")
+        return done.stdout
+
+
+def eventually(seconds: float) -> Retrying:
+    """`for attempt in eventually(10): with attempt: assert ...`"""
+    return Retrying(
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(0.2),
+        retry=retry_if_exception_type((AssertionError, httpx.HTTPError)),
+        reraise=True,
+    )

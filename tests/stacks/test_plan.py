@@ -1,0 +1,132 @@
+"""The Plan: pure, deterministic, and whole."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from conftest import MakePlan
+
+from stacks import plan, render, settings
+from stacks.services import prometheus
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "local"
+
+
+def test_the_local_environment_is_rendered_as_committed() -> None:
+    """Made anew by `make generate`. Dashboards have golden files of their own."""
+    wanted = settings.from_stack_file(ROOT / "stacks" / "env" / "Pulumi.local.yaml", "local")
+    files = {path: text for path, text in render.tree(plan.make(wanted, {})).items() if "/dashboards/" not in path}
+    committed = {str(p.relative_to(GOLDEN)): p.read_text() for p in sorted(GOLDEN.rglob("*")) if p.is_file()}
+    assert files == committed
+
+
+def test_the_same_settings_give_the_same_bytes_in_another_process() -> None:
+    code = (
+        "import hashlib; from pathlib import Path; from stacks import plan, render, settings;"
+        "s = settings.from_stack_file(Path('stacks/env/Pulumi.local.yaml'), 'local');"
+        "print(hashlib.sha256(repr(render.tree(plan.make(s, {}))).encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
+
+
+def test_the_plan_needs_no_pulumi() -> None:
+    code = "import sys; import stacks.plan, checks, cli.app; sys.exit('pulumi' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, check=True)
+
+
+def test_only_targets_import_a_provider() -> None:
+    importing = [
+        str(path.relative_to(ROOT))
+        for top in ("apps", "checks", "cli", "dashboards", "rules", "stacks", "toolchain", "workloads")
+        for path in (ROOT / top).rglob("*.py")
+        if any(line.startswith(("import pulumi", "from pulumi")) for line in path.read_text().splitlines())
+    ]
+    assert sorted(importing) == ["stacks/targets/local.py", "stacks/targets/local_provider.py"]
+
+
+def test_every_service_that_has_metrics_is_scraped_under_the_same_names_everywhere(make_plan: MakePlan) -> None:
+    made = make_plan()
+    assert [(job.job, job.instance, job.system) for job in made.jobs] == [
+        ("alertmanager", "alertmanager:9093", "platform"),
+        ("boss-workflow", "boss-workflow:8000", "boss-workflow"),
+        ("capture", "capture:9099", "platform"),
+        ("grafana", "grafana:3000", "platform"),
+        ("loki", "loki:3100", "platform"),
+        ("node-exporter", "node-exporter:9100", "platform"),
+        ("otel-collector", "otel-collector:8888", "platform"),
+        ("prometheus", "prometheus:9090", "platform"),
+    ]
+
+
+def test_every_scrape_job_is_limited(make_plan: MakePlan) -> None:
+    server = make_plan().find("prometheus")
+    assert server is not None
+    for job in yaml.safe_load(server.files[0].text)["scrape_configs"]:
+        assert {*prometheus.LIMITS} <= {*job}
+
+
+def test_everything_listens_on_loopback(make_plan: MakePlan) -> None:
+    tree = render.tree(make_plan())
+    commands = [argument for service in make_plan().services for argument in service.args]
+    everywhere = "0.0.0.0"  # noqa: S104
+    assert not [line for text in (*tree.values(), *commands) for line in text.splitlines() if everywhere in line]
+
+
+def test_a_product_that_cannot_be_had_is_left_out_with_its_rules_and_said_so(make_plan: MakePlan) -> None:
+    made = make_plan(missing={"grafana": "not installed"})
+    assert made.find("grafana") is None
+    assert [service.name for service in made.absent] == ["grafana"]
+    assert not [alert for alert in made.alerts if alert.name.startswith("Grafana")]
+    reasons = {left_out.what: left_out.because for left_out in made.left_out}
+    assert reasons["service grafana"] == "not installed"
+    assert "needs grafana" in next(because for what, because in reasons.items() if "platform/v1/grafana.yml" in what)
+
+
+def test_a_component_that_is_switched_off_takes_its_rules_and_panels_along(make_plan: MakePlan) -> None:
+    made = make_plan(loki={"enabled": False})
+    assert {"loki", "otel-collector"} <= made.lacking
+    assert not [alert for alert in made.alerts if alert.name.startswith(("Loki", "Collector", "LogsNot"))]
+    assert '"uid": "loki"' not in render.tree(made)["grafana/etc/dashboards/stack-health.json"]
+
+
+def test_an_override_changes_only_its_alert_and_keeps_the_other_files_as_they_are(make_plan: MakePlan) -> None:
+    shipped = render.tree(make_plan())
+    override = {"boss-workflow/HighErrorRate": {"for": "10s", "because": "a test has no five minutes"}}
+    changed = render.tree(make_plan(override=override))
+    path = "prometheus/etc/rules/boss-workflow/v1/alerts.yml"
+    assert [name for name in shipped if shipped[name] != changed[name]] == [path]
+
+    def alerts(text: str) -> dict[str, str]:
+        return {rule["alert"]: rule["for"] for group in yaml.safe_load(text)["groups"] for rule in group["rules"]}
+
+    assert alerts(changed[path]) == {**alerts(shipped[path]), "HighErrorRate": "10s"}
+
+
+def test_a_disabled_alert_is_gone(make_plan: MakePlan) -> None:
+    made = make_plan(override={"platform/NodeClockSkew": {"disabled": True, "because": "no clock of its own"}})
+    assert "NodeClockSkew" not in {alert.name for alert in made.alerts}
+
+
+def test_the_real_application_is_scraped_where_the_settings_say(make_plan: MakePlan) -> None:
+    made = make_plan(systems={"boss-workflow": {"target": "10.1.2.3:8000"}})
+    assert made.find("boss-workflow") is None
+    assert [job.address for job in made.jobs if job.job == "boss-workflow"] == ["10.1.2.3:8000"]
+
+
+def test_rendered_secrets_are_references(make_plan: MakePlan) -> None:
+    tree = render.tree(make_plan())
+    assert tree["alertmanager/secrets/discord-webhook"] == "secret:discord-webhook (capture receiver at /discord)\n"
+    assert tree["grafana/secrets/grafana-admin"] == "secret:grafana-admin (generated)\n"
