@@ -54,4 +54,4 @@ e2e: tools ## tests with the real engine and the real programs
 	@$(BIN)/pytest -q -m e2e
 
 benchmark: tools ## speed and memory, as ratios
-	@$(BIN)/python -m benchmarks
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m benchmarks

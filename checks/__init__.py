@@ -1,6 +1,5 @@
 """What judges a Plan before anything is touched. One check: one file here, one test, one page in docs/checks."""
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from checks import alertmanager, collector, disk, loki, ports, prometheus, routi
 from stacks import render
 from stacks.plan import Plan
 from stacks.strict import Refused
-from toolchain import programs
+from toolchain import remember
 from toolchain.programs import ProgramMissing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,25 +71,20 @@ def demand(plan: Plan) -> None:
 
 def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> Result:
     start = time.monotonic()
-    remembered = programs.cache() / "passed" / _digest(check, files) if check.files_of else None
-    if remembered and remembered.exists():
+    passed = _passed(check, files) if check.files_of else None
+    if passed and passed.exists():
         return Result(check=check.name, problems=(), seconds=time.monotonic() - start, remembered=True)
     try:
         problems = tuple(check.judge(plan, directory))
     except ProgramMissing as missing:
         problems = (str(missing),)
-    if remembered and not problems:
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        remembered.touch()
+    if passed and not problems:
+        remember.keep(passed, "")
     return Result(check=check.name, problems=problems, seconds=time.monotonic() - start, remembered=False)
 
 
-def _digest(check: Check, files: dict[str, str]) -> str:
-    """What a judgement depends on: the check itself, the programs' versions, and the files."""
-    digest = hashlib.sha256()
-    for path in (ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml"):
-        digest.update(path.read_bytes())
-    for name, text in files.items():
-        if name.startswith(f"{check.files_of}/"):
-            digest.update(f"{name}\0{text}\0".encode())
-    return f"{check.name}-{digest.hexdigest()}"
+def _passed(check: Check, files: dict[str, str]) -> Path:
+    """Where a pass is kept. It depends on the check itself, the programs' versions, the settings and the files."""
+    deciding = (ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml")
+    own = {path: text for path, text in files.items() if path.startswith(f"{check.files_of}/")}
+    return remember.key(f"passed-{check.name}", deciding, [part for pair in own.items() for part in pair])

@@ -20,15 +20,23 @@ def check(plan: Plan, _tree: Path) -> list[str]:
         f"port {port} is asked for by {' and '.join(users)}" for port, users in wanted.items() if len(users) > 1
     ]
     taken = {port for port in wanted if plan.settings.target == "local" and not _free(port)}
-    own = Supervisor(home(plan.settings.environment)).pids() if taken else set()
-    for port, process in sorted(_holders(taken).items()):
+    foreign = _holders(taken - _held_by_services(plan))
+    own = Supervisor(home(plan.settings.environment)).pids() if foreign else set()
+    for port, process in sorted(foreign.items()):
         if process is None or process.pid not in own:
             holder = f"pid {process.pid} ({process.name()})" if process else "a process of another user"
             problems.append(
-                f"port {port} ({wanted[port][0]}) is taken by {holder}; end it, or set another watchstack:port_offset "
-                f"(now {plan.ground.port_offset})"
+                f"port {port} ({wanted[port][0]}) is taken by {holder}; end it, or set another "
+                f"watchstack:port_offset (now {plan.ground.port_offset})"
             )
     return problems
+
+
+def _held_by_services(plan: Plan) -> set[int]:
+    """The ports of services that run: each holds its own, or it would not run."""
+    running = Supervisor(home(plan.settings.environment)).programs()
+    services = [service for service in plan.services if service.name in running]
+    return {plan.ground.bind(port.number) for service in services for port in service.ports}
 
 
 def _free(port: int) -> bool:
@@ -43,11 +51,9 @@ def _free(port: int) -> bool:
 
 
 def _holders(ports: set[int]) -> dict[int, psutil.Process | None]:
-    found: dict[int, psutil.Process | None] = dict.fromkeys(ports)
     if not ports:
-        return found
-    for connection in psutil.net_connections("tcp"):
-        port = connection.laddr.port if connection.laddr else None
-        if port in ports and connection.status == psutil.CONN_LISTEN and connection.pid:
-            found[port] = psutil.Process(connection.pid)
-    return found
+        return {}
+    connections = psutil.net_connections("tcp")
+    listening = (found for found in connections if found.laddr and found.status == psutil.CONN_LISTEN)
+    pids = {found.laddr.port: found.pid for found in listening if found.laddr}
+    return {port: psutil.Process(pid) if (pid := pids.get(port)) else None for port in ports}

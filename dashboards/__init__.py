@@ -4,9 +4,11 @@ Importing this package is cheap: grafanalib is imported with the first dashboard
 """
 
 from importlib import import_module
+from pathlib import Path
 
 from dashboards.board import Board, PanelQuery, with_refs
 from dashboards.variables import runnable
+from toolchain import remember
 
 __all__ = ["Board", "PanelQuery", "build", "names", "queries", "render", "runnable"]
 
@@ -32,6 +34,11 @@ def build(name: str, without: frozenset[str] = frozenset()) -> Board:
 
 def render(name: str, without: frozenset[str] = frozenset()) -> str:
     """The JSON file of a dashboard, as Grafana provisions it; errors as `build`."""
+    place = remember.key(f"dashboard-{name}", Path(__file__).parent.glob("*.py"), sorted(without))
+    return remember.text(place, lambda: _made(name, without))
+
+
+def _made(name: str, without: frozenset[str]) -> str:
     from dashboards import emit  # noqa: PLC0415 - imports grafanalib
 
     return emit.text(build(name, without))

@@ -36,7 +36,8 @@ def environment(root: Path = ROOT, base: Mapping[str, str] = os.environ) -> dict
     """The environment variables Pulumi needs, over `base`. ProgramMissing if there is no Pulumi at all."""
     # Without byte-code, importing the Pulumi SDK costs three to four times as much, twice an update.
     env = {name: value for name, value in base.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    env |= {"PULUMI_SKIP_UPDATE_CHECK": "1"}
+    # pydantic would look for plugins in every installed package, at each of the four starts of Python in an update.
+    env |= {"PULUMI_SKIP_UPDATE_CHECK": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
     # The language host of the build takes the first python3 on PATH, whatever Pulumi.yaml says.
     path = [str(Path(sys.executable).parent), env.get("PATH", os.defpath)]
     engine = find("pulumi")
@@ -124,24 +125,33 @@ def _passphrase(root: Path) -> Path:
     return file
 
 
+def tidy(root: Path = ROOT) -> None:
+    """Forget the passphrase and the state's skeleton once the last stack of this clone is gone."""
+    own = root / ".watchstack"
+    if any((own / "state").glob(".pulumi/stacks/*/*.json")) or any(own.glob("run/*")):
+        return
+    shutil.rmtree(own, ignore_errors=True)
+
+
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
-    """Run what it takes, then become Pulumi, so that output, exit code and Ctrl-C are its own."""
+    """Run Pulumi, with output, exit code and Ctrl-C its own."""
     parser = argparse.ArgumentParser(prog="python -m toolchain.pulumi", description=__doc__)
     parser.add_argument("stack", help="an environment of stacks/env, for example local")
     parser.add_argument("arguments", nargs="+", metavar="-- ARGUMENT", help="what follows `pulumi`")
     options = parser.parse_args(arguments)
     try:
         env = environment(root)
-        *before, last = commands(options.stack, options.arguments, root)
+        lines = commands(options.stack, options.arguments, root)
     except (ProgramMissing, StackRefused) as problem:
         sys.exit(f"error: {problem}")
     os.chdir(root)
     # Ctrl-C goes to Pulumi too, which then ends in its own time; subprocess would kill it after a moment.
     signal.signal(signal.SIGINT, lambda *_: None)
-    for line in before:
+    for line in lines:
         if code := subprocess.call(line, env=env):
             sys.exit(code)
-    os.execvpe(last[0], last, env)  # noqa: S606 - found on the PATH made above
+    if "--remove" in options.arguments:
+        tidy(root)
 
 
 if __name__ == "__main__":

@@ -146,19 +146,21 @@ class Supervisor:
     def remove(self, name: str) -> None:
         """Stop a program and forget it. One that is not there is no error."""
         self._program(name).unlink(missing_ok=True)
-        if not self.running() or name not in self._names():
+        if name not in {info["name"] for info in self._programs()}:
             return
         self._rpc().stopProcessGroup(name)
         with _LOCK:
             self._rpc().removeProcessGroup(name)
             self._rpc().reloadConfig()
 
+    def programs(self) -> dict[str, int]:
+        """Process ids by name of the programs that run."""
+        running = (info for info in self._programs() if info["statename"] in ("RUNNING", "STARTING"))
+        return {info["name"]: info["pid"] for info in running if info["pid"]}
+
     def pid(self, name: str) -> int | None:
         """Process id of a running program, else None."""
-        if not self.running() or name not in self._names():
-            return None
-        info = self._rpc().getProcessInfo(name)
-        return info["pid"] if info["statename"] in ("RUNNING", "STARTING") and info["pid"] else None
+        return self.programs().get(name)
 
     def pids(self) -> set[int]:
         """Every process of this environment, the supervisor's own among them."""
@@ -173,8 +175,13 @@ class Supervisor:
         for process in alive:
             process.kill()
 
-    def _names(self) -> set[str]:
-        return {info["name"] for info in self._rpc().getAllProcessInfo()}
+    def _programs(self) -> list[dict[str, Any]]:
+        """What the supervisor says of its programs; nothing if it does not answer."""
+        try:
+            programs: list[dict[str, Any]] = self._rpc().getAllProcessInfo()
+        except (OSError, xmlrpc.client.Error):
+            return []
+        return programs
 
     def _program(self, name: str) -> Path:
         return self.home / "programs" / f"{name}.conf"

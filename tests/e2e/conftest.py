@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from e2e.environments import Environment, clone
@@ -32,4 +33,8 @@ def one(scratch: Path) -> Iterator[Environment]:
         environment.up()
         yield environment
     finally:
+        processes = environment.supervisor.pids()
         environment.down()
+    # No process, no file and no state is left of the last environment of a clone.
+    assert not [pid for pid in processes if psutil.pid_exists(pid)]
+    assert not (scratch / ".watchstack").exists()

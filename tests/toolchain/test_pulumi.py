@@ -194,3 +194,16 @@ def test_the_exit_code_and_the_words_are_those_of_pulumi(project: Path) -> None:
     line = commands("plain", ["up", "--yes", "--skip-preview"], project)[-1]
     direct = subprocess.run(line, cwd=project, env=environment(project, os.environ | own), check=False)
     assert failed.returncode == direct.returncode != 0
+
+
+def test_tidy_forgets_everything_once_no_stack_is_left(project: Path) -> None:
+    own = project / ".watchstack"
+    stacks = own / "state" / ".pulumi" / "stacks" / "watchstack"
+    stacks.mkdir(parents=True)
+    (own / "passphrase").write_text("open sesame")
+    (stacks / "local.json").write_text("{}")
+    pulumi.tidy(project)
+    assert (own / "passphrase").exists()
+    (stacks / "local.json").unlink()
+    pulumi.tidy(project)
+    assert not own.exists()

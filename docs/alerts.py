@@ -1,0 +1,53 @@
+"""docs/alerts.md: every alert of every rule pack."""
+
+from collections.abc import Sequence
+
+import rules
+from docs import markdown
+from docs.markdown import code, codes, table
+from rules import Alert, Pack, RuleFile, target_missing
+from stacks.service import ScrapeJob
+
+_INTRODUCTION = """\
+Made by `make generate` from the files below `rules/`.
+
+A file is deployed where everything that it needs runs; `./watchstack check` names the files that an environment
+leaves out. Change the wait of an alert, or leave it out, with [`watchstack:override`](settings.md#override)."""
+
+_DECLARED = """\
+One alert for each scrape job that an environment declares, shown here for a job called `JOB`. It is not in a file
+of the pack: `rules/target_missing.py` makes it."""
+
+
+def page() -> str:
+    """The catalogue of alerts, by pack and file."""
+    packs = [
+        rules.pack(path.parent.parent.name, path.parent.name, {})
+        for path in sorted(rules.DIRECTORY.glob("*/v*/pack.yaml"))
+    ]
+    return markdown.page("# Alerts", _INTRODUCTION, *(part for pack in packs for part in _pack(pack)), *_declared())
+
+
+def _pack(pack: Pack) -> list[str]:
+    head = f"## {pack.name} {pack.version}"
+    return [head, *(part for file in pack.files if file.alerts for part in _file(file))]
+
+
+def _file(file: RuleFile) -> list[str]:
+    needs = f"Needs {codes(file.requires)}." if file.requires else ""
+    return [f"### {file.path}", needs, _alerts(file.alerts)]
+
+
+def _declared() -> list[str]:
+    job = ScrapeJob(job="JOB", address="HOST:PORT", instance="HOST:PORT", system="SYSTEM")
+    return ["## Declared jobs", _DECLARED, _alerts(target_missing.file([job], {}).alerts)]
+
+
+def _alerts(alerts: Sequence[Alert]) -> str:
+    return table(("alert", "severity", "for", "says"), map(_row, alerts))
+
+
+def _row(alert: Alert) -> list[str]:
+    runbook = alert.annotations["runbook_url"].rpartition("/")[2]
+    link = f"[{alert.name}](runbooks/{runbook}.md)"
+    return [link, code(alert.labels["severity"]), code(alert.wait), alert.annotations["summary"]]

@@ -1,0 +1,53 @@
+"""The pages and the golden files that are made from the code: `python -m docs.generate`."""
+
+import argparse
+from pathlib import Path
+
+import apps
+from docs import alerts, metrics, settings
+from stacks import plan, render
+from stacks import settings as stack_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = "tests/golden/local"
+
+# Directories in which nothing else lives: what is no longer generated is removed from them.
+_OWNED = ("docs/metrics", GOLDEN)
+
+
+def files() -> dict[str, str]:
+    """Every generated file: text by path below the root of the repository."""
+    return {
+        "docs/settings.md": settings.page(),
+        "docs/alerts.md": alerts.page(),
+        **{f"docs/metrics/{name}.md": metrics.page(apps.profile(name)) for name in apps.names()},
+        **{f"{GOLDEN}/{path}": text for path, text in _golden().items()},
+    }
+
+
+def write(root: Path) -> None:
+    """Write every generated file below `root`, and remove those that no longer belong."""
+    wanted = files()
+    for directory in _OWNED:
+        for path in (root / directory).rglob("*"):
+            if path.is_file() and str(path.relative_to(root)) not in wanted:
+                path.unlink()
+    render.write(wanted, root)
+
+
+def _golden() -> dict[str, str]:
+    """The rendered files of the environment `local`, as on a machine that has every product."""
+    path = ROOT / "stacks" / "env" / "Pulumi.local.yaml"
+    made = plan.make(stack_settings.from_stack_file(path, "local"), {})
+    # Dashboards have golden files of their own.
+    return {name: text for name, text in render.tree(made).items() if "/dashboards/" not in name}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m docs.generate", description=__doc__)
+    parser.add_argument("--root", type=Path, default=ROOT, help="write below this directory in place of the clone")
+    write(parser.parse_args().root)
+
+
+if __name__ == "__main__":
+    main()

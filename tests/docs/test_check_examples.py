@@ -1,0 +1,97 @@
+"""The message that the page of a check shows is the one that the check gives."""
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import MakePlan
+
+from checks import CHECKS
+from stacks import render
+from stacks.plan import Plan
+
+CHECK = {check.name: check.judge for check in CHECKS}
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "checks"
+HERE = Path()
+
+# What another machine says otherwise: numbers, processes, and the directory of the clone.
+VARYING = (
+    (r"pid \d+ \([^)]*\)", "a process"),
+    (r"and /[\w./-]+ has \d+", "and there is"),
+    (r"port \d+ \([\w -]+\)|\(now \d+\)", "port"),
+)
+
+
+def _example(check: str) -> list[str]:
+    found = re.search(r"## Example\n\n```text\n(.*?)\n```", (PAGES / f"{check}.md").read_text(), re.DOTALL)
+    assert found
+    return [_steady(line) for line in found[1].splitlines()]
+
+
+def _steady(line: str) -> str:
+    for pattern, word in VARYING:
+        line = re.sub(pattern, word, line)
+    return line
+
+
+def _said(check: str, plan: Plan, tree: Path = HERE) -> list[str]:
+    return [_steady(f"{check}: {problem}") for problem in CHECK[check](plan, tree)]
+
+
+def test_routing(make_plan: MakePlan) -> None:
+    made = make_plan()
+    alert = next(alert for alert in made.alerts if alert.name == "SlowAPIResponses")
+    astray = replace(alert, labels={**alert.labels, "severity": "page"})
+    assert _said("routing", replace(made, alerts=(astray,))) == _example("routing")
+
+
+def test_secrets(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _said("secrets", make_plan(secrets={"discord-webhook": {"file": "~/secrets/discord"}})) == _example(
+        "secrets"
+    )
+
+
+def test_disk(make_plan: MakePlan) -> None:
+    made = make_plan(prometheus={"volume": "4TB"}, loki={"volume": "1GB"}, grafana={"enabled": False})
+    assert _said("disk", made) == _example("disk")
+
+
+def test_loki(make_plan: MakePlan) -> None:
+    assert _said("loki", make_plan(loki={"retention": "12h"})) == _example("loki")
+
+
+def test_ports(make_plan: MakePlan) -> None:
+    with _taken_port() as port:
+        # The highest port of the stack, so that the offset to any free port is one that the settings take.
+        assert set(_example("ports")) <= set(_said("ports", make_plan(port_offset=port - 13133)))
+
+
+@contextmanager
+def _taken_port() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("check", "file", "old", "new"),
+    [
+        ("prometheus", "prometheus/etc/rules/boss-workflow/v1/alerts.yml", "> 0.05", "> > 0.05"),
+        ("alertmanager", "alertmanager/etc/alertmanager.yml", "discord-info", "discord-warning"),
+        ("collector", "otel-collector/etc/collector.yml", "check_interval:", "check_intervall:"),
+    ],
+)
+def test_what_a_program_says(make_plan: MakePlan, tmp_path: Path, check: str, file: str, old: str, new: str) -> None:
+    made = make_plan()
+    files = render.tree(made)
+    assert old in files[file]
+    render.write({**files, file: files[file].replace(old, new)}, tmp_path)
+    (tmp_path / "otel-collector" / "data").mkdir()
+    assert set(_example(check)) <= set(_said(check, made, tmp_path))
