@@ -36,12 +36,12 @@ check: $(REQUIREMENTS) ## format, ruff, mypy strict, fast tests, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n auto
 	@$(MAKE) --no-print-directory generate
-	@git diff --exit-code -- docs tests/dashboards/golden || { echo "generated files changed: commit them" >&2; exit 1; }
+	@git diff --exit-code -- docs tests/golden tests/dashboards/golden || { echo "generated files changed: commit them" >&2; exit 1; }
 
 fast: $(REQUIREMENTS) ## the fast tests alone
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n auto
 
 generate: $(REQUIREMENTS) ## make the generated files anew
 	@$(BIN)/python -m docs.generate

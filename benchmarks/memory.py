@@ -1,6 +1,6 @@
 """Resident memory of a local environment, supervisor included, against the same programs started bare.
 
-Both sides run with the same files, each from empty volumes, for the same time, in turn.
+Both sides run with the same files, each from empty volumes, until they are equally old, in turn.
 """
 
 import configparser
@@ -16,7 +16,7 @@ from e2e.environments import Environment
 
 from benchmarks.result import Result
 
-SETTLE_SECONDS = 60
+SETTLE_SECONDS = 90
 ROUNDS = 3
 
 
@@ -24,7 +24,6 @@ def measure(environment: Environment) -> Result:
     ours, theirs = [], []
     for _ in range(ROUNDS):
         environment.up()
-        time.sleep(SETTLE_SECONDS)
         ours.append(_megabytes(environment.supervisor.pids()))
         commands, variables = _commands(environment.home), _variables(environment)
         copy = environment.clone / "bare"
@@ -59,7 +58,6 @@ def _bare(home: Path, commands: dict[str, list[str]], variables: dict[str, str])
             with (home / name / "log" / "stdout.log").open("w") as log:
                 process = subprocess.Popen(command, cwd=home / name, env=variables, stdout=log, stderr=log)
             processes.append(process)
-        time.sleep(SETTLE_SECONDS)
         return _megabytes({process.pid for process in processes})
     finally:
         for process in processes:
@@ -69,4 +67,8 @@ def _bare(home: Path, commands: dict[str, list[str]], variables: dict[str, str])
 
 
 def _megabytes(pids: set[int]) -> float:
-    return sum(psutil.Process(pid).memory_info().rss for pid in pids) / 2**20
+    """Memory once the youngest process is as old as it must be: young programs still grow."""
+    processes = [psutil.Process(pid) for pid in pids]
+    youngest = max(process.create_time() for process in processes)
+    time.sleep(max(0.0, youngest + SETTLE_SECONDS - time.time()))
+    return sum(process.memory_info().rss for process in processes) / 2**20

@@ -11,7 +11,7 @@ _MEGABYTE = 2**20
 
 
 def check(plan: Plan, _tree: Path) -> list[str]:
-    if plan.settings.target != "local":
+    if plan.ground.target != "local":
         return []
     place = home(plan.settings.environment)
     volumes = [(service.name, volume) for service in plan.services for volume in service.volumes]

@@ -66,7 +66,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     `missing` names the products that cannot be had here, with the reason. Refused where the settings
     ask for what there is not: a system, a pack's version, an alert to override, a secret.
     """
-    ground = Ground(target=settings.target, port_offset=settings.port_offset if settings.target == "local" else 0)
+    ground = Ground(target=settings.target, port_offset=settings.port_offset)
     profiles = tuple(apps.profile(system) for system in settings.systems)
     boards = tuple(sorted({*PLATFORM_DASHBOARDS, *(name for profile in profiles for name in profile.dashboards)}))
 

@@ -122,7 +122,15 @@ class Ground:
         return f"http://{self.address(service, number)}{path}"
 
 
+class _Plain(yaml.CSafeDumper):
+    """Writes a value that occurs twice twice: anchors are for machines."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        del data
+        return True
+
+
 def to_yaml(value: object) -> str:
     """YAML with sorted keys: the same value gives the same bytes."""
-    text: str = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=True, width=110, allow_unicode=True)
+    text: str = yaml.dump(value, Dumper=_Plain, sort_keys=True, width=110, allow_unicode=True)
     return text

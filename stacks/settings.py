@@ -105,7 +105,7 @@ class Settings(Strict):
     """One environment."""
 
     environment: Name = Field(description="The stack's name; not a key of the file.", exclude=True)
-    target: Literal["local", "docker", "kubernetes"] = Field(description="The ground the environment runs on.")
+    target: Literal["local"] = Field(description="The ground the environment runs on.")
     lifecycle: Literal["ephemeral", "durable"] = Field(
         description="`ephemeral`: destroy removes the data too. `durable`: the data outlives destroy."
     )
@@ -150,7 +150,9 @@ def from_stack_file(path: Path, environment: str) -> Settings:
     except yaml.YAMLError as problem:
         raise Refused(f"{path}: not YAML: {problem}") from None
     config = (document or {}).get("config") or {}
-    return _settings(config, environment)
+    # `pulumi config set` writes every value as a string, and means what stands in it.
+    values = {key: _value(value) if isinstance(value, str) else value for key, value in config.items()}
+    return _settings(values, environment)
 
 
 def from_pulumi(config: Mapping[str, str], secret_keys: Collection[str], environment: str) -> Settings:

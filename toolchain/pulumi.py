@@ -126,11 +126,15 @@ def _passphrase(root: Path) -> Path:
 
 
 def tidy(root: Path = ROOT) -> None:
-    """Forget the passphrase and the state's skeleton once the last stack of this clone is gone."""
+    """Forget the passphrase and the state's skeleton once the last stack of this clone is gone.
+
+    A stack file with secrets in it can be read with its passphrase alone: then everything stays.
+    """
     own = root / ".watchstack"
-    if any((own / "state").glob(".pulumi/stacks/*/*.json")) or any(own.glob("run/*")):
-        return
-    shutil.rmtree(own, ignore_errors=True)
+    stacks = [*(own / "state").glob(".pulumi/stacks/*/*.json"), *own.glob("run/*")]
+    encrypted = [file for file in (root / "stacks" / "env").glob("Pulumi.*.yaml") if _SALT in _top_level(file)]
+    if not stacks and not encrypted:
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:

@@ -53,15 +53,17 @@ class ServiceProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def create(self, props: Props) -> CreateResult:
-        _settle(props)
+        _settle(props, None)
         return CreateResult(props["name"], _outputs(props))
 
     def diff(self, _id: str, olds: Props, news: Props) -> DiffResult:
         moved = (_id, olds["home"]) != (news["name"], news["home"])
-        return DiffResult(changes=moved or bool(_drift(news)), replaces=["name"] if moved else [])
+        # What destroy keeps must be in the state before a destroy reads it from there.
+        changes = moved or olds["kept"] != news["kept"] or bool(_drift(news))
+        return DiffResult(changes=changes, replaces=["name"] if moved else [])
 
-    def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
-        _settle(news)
+    def update(self, _id: str, olds: Props, news: Props) -> UpdateResult:
+        _settle(news, olds)
         return UpdateResult(_outputs(news))
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -87,16 +89,16 @@ def _start(props: Props) -> None:
     Supervisor(home).start({**kept, **props["environment"]})
 
 
-def _settle(props: Props) -> None:
-    """Bring a service to what is asked; what fails is put back as it was."""
+def _settle(props: Props, olds: Props | None) -> None:
+    """Bring a service to what is asked; what fails is put back as it was, to nothing if it is new."""
     wanted = _wanted(props)
     before = directory.configured(wanted.directory)
     try:
         changed = directory.put(wanted)
         _run(props, changed)
     except Exception as problem:
-        _put_back(props, before)
         log = _last_lines(wanted.directory / "log" / "stdout.log")
+        _put_back(props, olds, before)
         raise RuntimeError(f"{props['name']}: {problem}\n{log}".rstrip()) from problem
 
 
@@ -120,14 +122,17 @@ def _run(props: Props, changed: list[str]) -> None:
     wait_ready(props["ready_url"])
 
 
-def _put_back(props: Props, before: dict[str, str]) -> None:
+def _put_back(props: Props, olds: Props | None, before: dict[str, str]) -> None:
     supervisor, name = Supervisor(Path(props["home"])), props["name"]
-    home = Path(props["home"]) / name
-    directory.restore(home, before)
-    if not before:
+    directory.restore(Path(props["home"]) / name, before)
+    if olds is None:
         supervisor.remove(name)
-    elif supervisor.pid(name):
-        supervisor.reload(name) if props["reload"] else supervisor.restart(name)
+    elif not supervisor.has(name, olds["command"]):
+        supervisor.put(name, olds["command"])
+    elif props["reload"]:
+        supervisor.reload(name)
+    else:
+        supervisor.restart(name)
 
 
 def _drift(props: Props) -> list[str]:
@@ -150,7 +155,7 @@ def _wanted(props: Props) -> Wanted:
 def _outputs(props: Props) -> Props:
     """What the state keeps: enough to find drift and to clean up; no text, and no secret."""
     digests = _digests(directory.configured(Path(props["home"]) / props["name"]))
-    names = ("name", "home", "kept")
+    names = ("name", "home", "command", "kept")
     return {**{name: props[name] for name in names}, "digests": digests, "process": "running", "edited": []}
 
 

@@ -16,9 +16,9 @@ class ReloadRefused(Exception):
     """A service that said no to its new configuration."""
 
 
-def wait_ready(url: str, seconds: float = READY_SECONDS) -> None:
-    """Return once the URL answers with success; Unready with the last answer after `seconds`."""
-    for attempt in _patiently(seconds):
+def wait_ready(url: str) -> None:
+    """Return once the URL answers with success; Unready with the last answer after READY_SECONDS."""
+    for attempt in _patiently(READY_SECONDS):
         with attempt:
             _get(url)
 

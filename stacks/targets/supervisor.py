@@ -102,14 +102,15 @@ class Supervisor:
     def stop(self) -> None:
         """End it and all its programs, and whatever they left running."""
         if self.running():
-            self._rpc().shutdown()
-            wait(lambda: not self._process(), STOP_SECONDS + 5)
+            own = psutil.Process(int((self.home / "supervisord.pid").read_text()))
+            self._ask("shutdown")
+            psutil.wait_procs([own], timeout=STOP_SECONDS + 5)
         self.end_orphans()
         self.socket.unlink(missing_ok=True)
 
     def running(self) -> bool:
         try:
-            return bool(self._rpc().getState()["statename"] == "RUNNING")
+            return bool(self._ask("getState")["statename"] == "RUNNING")
         except (OSError, xmlrpc.client.Error):
             return False
 
@@ -118,8 +119,8 @@ class Supervisor:
         self.remove(name)
         with _LOCK:
             self._program(name).write_text(self.program_text(name, command))
-            self._rpc().reloadConfig()
-            self._rpc().addProcessGroup(name)
+            self._ask("reloadConfig")
+            self._ask("addProcessGroup", name)
 
     def program_text(self, name: str, command: Sequence[str]) -> str:
         return _PROGRAM.format(
@@ -136,22 +137,22 @@ class Supervisor:
         return path.is_file() and path.read_text() == self.program_text(name, command) and self.pid(name) is not None
 
     def restart(self, name: str) -> None:
-        self._rpc().stopProcess(name)
+        self._ask("stopProcess", name)
         wait_until_started = False
-        self._rpc().startProcess(name, wait_until_started)
+        self._ask("startProcess", name, wait_until_started)
 
     def reload(self, name: str) -> None:
-        self._rpc().signalProcess(name, "HUP")
+        self._ask("signalProcess", name, "HUP")
 
     def remove(self, name: str) -> None:
         """Stop a program and forget it. One that is not there is no error."""
         self._program(name).unlink(missing_ok=True)
         if name not in {info["name"] for info in self._programs()}:
             return
-        self._rpc().stopProcessGroup(name)
+        self._ask("stopProcessGroup", name)
         with _LOCK:
-            self._rpc().removeProcessGroup(name)
-            self._rpc().reloadConfig()
+            self._ask("removeProcessGroup", name)
+            self._ask("reloadConfig")
 
     def programs(self) -> dict[str, int]:
         """Process ids by name of the programs that run."""
@@ -178,7 +179,7 @@ class Supervisor:
     def _programs(self) -> list[dict[str, Any]]:
         """What the supervisor says of its programs; nothing if it does not answer."""
         try:
-            programs: list[dict[str, Any]] = self._rpc().getAllProcessInfo()
+            programs: list[dict[str, Any]] = self._ask("getAllProcessInfo")
         except (OSError, xmlrpc.client.Error):
             return []
         return programs
@@ -186,13 +187,11 @@ class Supervisor:
     def _program(self, name: str) -> Path:
         return self.home / "programs" / f"{name}.conf"
 
-    def _process(self) -> bool:
-        pidfile = self.home / "supervisord.pid"
-        return pidfile.is_file() and psutil.pid_exists(int(pidfile.read_text()))
-
-    def _rpc(self) -> Any:
+    def _ask(self, method: str, *arguments: object) -> Any:
         transport = cast(xmlrpc.client.Transport, SupervisorTransport(None, None, f"unix://{self.socket}"))
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        # The host is never looked up: the transport knows its socket.
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:
+            return getattr(server.supervisor, method)(*arguments)
 
 
 def wait(condition: Any, seconds: float) -> bool:

@@ -7,9 +7,12 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
+import yaml
 
+from e2e.conftest import SHORT
 from e2e.environments import OFFSETS, Environment, eventually
 
 pytestmark = pytest.mark.e2e
@@ -42,9 +45,13 @@ def edit(scratch: Path) -> Iterator[Callable[[str, str, str], None]]:
         file.write_text(text)
 
 
-def _expression(one: Environment) -> str:
+def _rules(one: Environment) -> dict[str, str]:
     groups = one.get(9090, "/api/v1/rules")["data"]["groups"]
-    return str(next(rule["query"] for group in groups for rule in group["rules"] if rule["name"] == "HighErrorRate"))
+    return {rule["name"]: rule["query"] for group in groups for rule in group["rules"]}
+
+
+def _expression(one: Environment) -> str:
+    return _rules(one)["HighErrorRate"]
 
 
 def test_selftest_is_green_after_up(one: Environment) -> None:
@@ -128,6 +135,46 @@ def test_a_file_edited_by_hand_is_seen_by_refresh_and_undone_by_up(one: Environm
     assert "etc/prometheus.yml" in one.pulumi("refresh", "--preview-only", "--diff")
     one.up()
     assert config.read_text() == text
+
+
+def test_what_the_servers_run_with_is_what_was_asked_for(one: Environment) -> None:
+    one.up()
+    config = yaml.safe_load(one.get(9090, "/api/v1/status/config")["data"]["yaml"])
+    assert (config["global"]["scrape_interval"], config["global"]["evaluation_interval"]) == ("2s", "2s")
+    assert config["global"]["external_labels"] == {"cluster": "one", "environment": "one"}
+    assert one.get(9090, "/api/v1/status/runtimeinfo")["data"]["storageRetention"] == "1d or 409MiB"
+    loki = yaml.safe_load(httpx.get(one.url(3100, "/config"), trust_env=False).text)
+    assert loki["limits_config"]["retention_period"] == "1d"
+    assert (loki["compactor"]["retention_enabled"], loki["schema_config"]["configs"][0]["schema"]) == (True, "v13")
+    # The compactor is what deletes; it first does so after ten minutes.
+    assert "compactor => Running" in httpx.get(one.url(3100, "/services"), trust_env=False).text
+
+
+def test_samples_survive_a_kill(one: Environment) -> None:
+    one.up()
+    query = 'count_over_time(up{job="prometheus"}[1h])'
+    before = float(one.get(9090, "/api/v1/query", query=query)["data"]["result"][0]["value"][1])
+    os.kill(one.pids()["prometheus"], signal.SIGKILL)
+    for attempt in eventually(10):
+        with attempt:
+            [series] = one.get(9090, "/api/v1/query", query=query)["data"]["result"]
+            assert float(series["value"][1]) >= before
+
+
+def test_a_component_that_is_switched_off_goes_and_the_others_reload(one: Environment) -> None:
+    one.up()
+    before = one.pids()
+    one.write(override=SHORT, node_exporter={"enabled": False})
+    output = one.up()
+    assert "node-exporter deleted" in output
+    assert "otel-collector updated" in output
+    after = one.pids()
+    assert {**before, "node-exporter": None} == {**after, "node-exporter": None}
+    assert not [name for name in _rules(one) if name.startswith("Node")]
+    assert one.watchstack("selftest")["passed"]
+    one.write(override=SHORT)
+    one.up()
+    assert one.pids()["node-exporter"]
 
 
 def test_secrets_are_files_and_nowhere_else(one: Environment) -> None:

@@ -205,5 +205,9 @@ def test_tidy_forgets_everything_once_no_stack_is_left(project: Path) -> None:
     pulumi.tidy(project)
     assert (own / "passphrase").exists()
     (stacks / "local.json").unlink()
+    # `team` has values that only this passphrase opens.
+    pulumi.tidy(project)
+    assert (own / "passphrase").exists()
+    (project / "stacks" / "env" / "Pulumi.team.yaml").unlink()
     pulumi.tidy(project)
     assert not own.exists()
