@@ -17,6 +17,9 @@ from stacks.targets.supervisor import Supervisor
 
 Props = dict[str, Any]
 
+# There once the process has taken the files beside it. An update cut short after writing them leaves none.
+SETTLED = "settled"
+
 
 class HomeProvider(ResourceProvider):
     """The directory of an environment, and its supervisor."""
@@ -42,8 +45,7 @@ class HomeProvider(ResourceProvider):
     def delete(self, _id: str, _props: Props) -> None:
         home = Path(_id)
         Supervisor(home).stop()
-        for path in [*home.glob("supervisord*"), *home.glob("programs")]:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _remove([*home.glob("supervisord*"), *home.glob("programs")])
         _remove_empty(home)
 
 
@@ -76,9 +78,7 @@ class ServiceProvider(ResourceProvider):
     def delete(self, _id: str, props: Props) -> None:
         home = Path(props["home"])
         Supervisor(home).remove(_id)
-        for path in (home / _id).iterdir() if (home / _id).is_dir() else ():
-            if path.name not in props["kept"]:
-                shutil.rmtree(path)
+        _remove([path for path in (home / _id).glob("*") if path.name not in props["kept"]])
         _remove_empty(home / _id)
 
 
@@ -93,9 +93,13 @@ def _settle(props: Props, olds: Props | None) -> None:
     """Bring a service to what is asked; what fails is put back as it was, to nothing if it is new."""
     wanted = _wanted(props)
     before = directory.configured(wanted.directory)
+    settled = wanted.directory / SETTLED
+    interrupted = not settled.exists()
+    settled.unlink(missing_ok=True)
     try:
         changed = directory.put(wanted)
-        _run(props, changed)
+        _run(props, [*wanted.files] if interrupted else changed)
+        settled.touch()
     except Exception as problem:
         log = _last_lines(wanted.directory / "log" / "stdout.log")
         _put_back(props, olds, before)
@@ -137,9 +141,11 @@ def _put_back(props: Props, olds: Props | None, before: dict[str, str]) -> None:
 
 def _drift(props: Props) -> list[str]:
     """What on this machine is not as asked."""
-    differing = directory.differences(_wanted(props))
-    running = Supervisor(Path(props["home"])).has(props["name"], props["command"])
-    return differing if running else [*differing, "process"]
+    wanted = _wanted(props)
+    differing = directory.differences(wanted)
+    if not Supervisor(Path(props["home"])).has(props["name"], props["command"]):
+        differing.append("process")
+    return differing if (wanted.directory / SETTLED).exists() else [*differing, SETTLED]
 
 
 def _wanted(props: Props) -> Wanted:
@@ -169,6 +175,14 @@ def _digests(texts: dict[str, str]) -> dict[str, str]:
 
 def _last_lines(path: Path) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-8:]) if path.is_file() else ""
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _remove_empty(path: Path) -> None:

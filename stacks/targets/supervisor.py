@@ -23,6 +23,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 # Found in a process's environment, it says whose child the process is, should its supervisor be gone.
 MARKER = "WATCHSTACK_HOME"
+START_SECONDS = 10
 STOP_SECONDS = 20
 
 # supervisord reads all its files at each change: one change at a time.
@@ -97,7 +98,8 @@ class Supervisor:
             check=True,
             cwd=self.home,
         )
-        wait(self.running, 10)
+        if not wait(self.running, START_SECONDS):
+            raise RuntimeError(f"supervisord does not answer on {self.socket}; see {self.home / 'supervisord.log'}")
 
     def stop(self) -> None:
         """End it and all its programs, and whatever they left running."""

@@ -122,6 +122,17 @@ def test_a_configuration_that_the_service_refuses_is_taken_back(props: Props, ho
     assert not ServiceProvider().diff("service", outs, props).changes
 
 
+def test_an_update_cut_short_after_writing_is_finished_by_the_next(props: Props, home: Path) -> None:
+    outs = _create(props)
+    edited = {**props, "files": {"etc/main.conf": "second"}}
+    (home / "service" / "settled").unlink()
+    (home / "service" / "etc" / "main.conf").write_text("second")
+    assert _text(props) == "first"
+    assert ServiceProvider().diff("service", outs, edited).changes
+    ServiceProvider().update("service", outs, edited)
+    assert _text(props) == "second"
+
+
 def test_a_service_that_cannot_start_leaves_nothing_and_says_why(props: Props, home: Path) -> None:
     with pytest.raises(RuntimeError, match="deadly argument: cannot start"):
         ServiceProvider().create({**props, "command": [*props["command"], "deadly"]})
