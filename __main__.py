@@ -2,8 +2,7 @@
 
 import gc
 
-# This program lives for half a second: the collector would find nothing, and walk through every import to see it.
-gc.disable()
+gc.disable()  # a program of half a second makes no garbage: the collector would only walk the imports
 
 import pulumi
 from pulumi.runtime import config
