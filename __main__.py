@@ -10,14 +10,13 @@ from pulumi.runtime import config
 import checks
 from stacks import plan, settings
 from stacks.strict import Refused
-from stacks.targets import local
-from stacks.targets.home import missing
+from stacks.targets import home, local
 from toolchain.programs import ProgramMissing
 
 
 def main() -> None:
     wanted = settings.from_pulumi(config.CONFIG.get(), config.get_config_secret_keys_env(), pulumi.get_stack())
-    made = plan.make(wanted, missing())
+    made = plan.make(wanted, home.missing())
     checks.demand(made)
     local.deploy(made)
     pulumi.export("urls", {service.name: made.url(service, service.page) for service in made.services if service.page})

@@ -3,13 +3,14 @@
 `diff` looks at the machine and not only at the last state, so that a plain `up` mends what died or was edited.
 """
 
+import gc
 import hashlib
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
 from stacks.targets import directory
 from stacks.targets.directory import Wanted
@@ -25,6 +26,11 @@ class HomeProvider(ResourceProvider):
     """The directory of an environment, and its supervisor."""
 
     serialize_as_secret_always = False
+
+    def configure(self, _req: ConfigureRequest) -> None:
+        # The engine waits for this process to end, and the end would walk through everything that is imported.
+        gc.disable()
+        gc.freeze()
 
     def create(self, props: Props) -> CreateResult:
         _start(props)
