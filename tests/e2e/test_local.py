@@ -191,6 +191,13 @@ def test_secrets_are_files_and_nowhere_else(one: Environment) -> None:
         assert not [name for name in process.environ() if name.startswith("PULUMI")]
 
 
+def test_everything_listens_on_loopback_alone(one: Environment) -> None:
+    one.up()
+    connections = [found for pid in one.supervisor.pids() for found in psutil.Process(pid).net_connections("inet")]
+    addresses = {found.laddr.ip for found in connections if found.laddr and found.status == psutil.CONN_LISTEN}
+    assert addresses == {"127.0.0.1"}
+
+
 def test_another_environment_runs_beside_it_and_leaves_nothing(one: Environment, scratch: Path) -> None:
     two = Environment("two", scratch)
     two.write()
