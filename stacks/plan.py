@@ -1,6 +1,6 @@
 """The Plan: everything an environment will be, as frozen values, before anything is touched."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import apps
@@ -70,63 +70,67 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     profiles = tuple(apps.profile(system) for system in settings.systems)
     boards = tuple(sorted({*PLATFORM_DASHBOARDS, *(name for profile in profiles for name in profile.dashboards)}))
 
-    leaves = _leaves(settings, ground, profiles)
-    names = [prometheus.NAME, *(leaf.name for leaf in leaves), *_late(settings, missing)]
-    if settings.loki.enabled:
-        leaves.append(collector.service(ground, _log_sources(names, profiles), _loki_url(ground)))
-    lacking = OPTIONAL - set(names)
+    names = _names(settings, profiles, missing)
+    lacking = OPTIONAL - names
+    described = _describe(settings, ground, profiles, names)
     if settings.grafana.enabled:
-        leaves.append(_grafana(settings, ground, boards, lacking))
-    running = [leaf for leaf in leaves if leaf.product not in missing]
+        described.append(_grafana(settings, ground, boards, lacking))
+    running = [service for service in described if service.name in names]
+    absent = [service for service in described if service.name not in names]
 
     jobs = _jobs(settings, ground, running, profiles)
     packs = _packs(settings, profiles)
-    files, left_out = _prune(packs, {*names})
+    files, left_out = _prune(packs, names)
     files.append(target_missing.file(jobs, settings.override))
-    server = prometheus.service(
-        settings, ground, jobs, _deployed(files), [ground.address(alertmanager.NAME, alertmanager.PORT)]
-    )
-    absent = [leaf for leaf in leaves if leaf.product in missing]
+    alertmanagers = [ground.address(alertmanager.NAME, alertmanager.PORT)]
+    running.append(prometheus.service(settings, ground, jobs, _deployed(files), alertmanagers))
+    left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
     plan = Plan(
         settings=settings,
         ground=ground,
-        services=_by_name([server, *running]),
+        services=_by_name(running),
         absent=_by_name(absent),
         jobs=jobs,
         alerts=tuple(alert for file in files for alert in file.alerts),
         dashboards=boards,
         profiles=profiles,
-        left_out=(
-            *left_out,
-            *(LeftOut(what=f"service {leaf.name}", because=missing[leaf.product]) for leaf in absent),
-        ),
+        left_out=tuple(left_out),
         lacking=lacking,
     )
     _demand(plan, sorted({address for pack in packs for file in pack.files for address in file.written}))
     return plan
 
 
-def _late(settings: Settings, missing: Mapping[str, str]) -> list[str]:
-    """The services that are described last, because they are told who else runs."""
-    return [
-        *([collector.NAME] if settings.loki.enabled else []),
-        *([grafana.NAME] if settings.grafana.enabled and grafana.NAME not in missing else []),
-    ]
+def _names(settings: Settings, profiles: Sequence[Profile], missing: Mapping[str, str]) -> frozenset[str]:
+    """The services that will run: what logs come from, and what rules and panels may rely on."""
+    wanted = {
+        prometheus.NAME: True,
+        alertmanager.NAME: True,
+        capture.NAME: settings.capture.enabled,
+        collector.NAME: settings.loki.enabled,
+        grafana.NAME: settings.grafana.enabled and grafana.NAME not in missing,
+        loki.NAME: settings.loki.enabled,
+        node_exporter.NAME: settings.node_exporter.enabled,
+        **{profile.system: settings.systems[profile.system].workload for profile in profiles},
+    }
+    return frozenset(name for name, runs in wanted.items() if runs)
 
 
-def _leaves(settings: Settings, ground: Ground, profiles: Sequence[Profile]) -> list[Service]:
-    """The services that need to know of no other but by address."""
-    receiver = ground.address(capture.NAME, capture.PORT) if settings.capture.enabled else None
-    return [
-        alertmanager.service(settings, ground, profiles, receiver),
-        *([capture.service(ground)] if settings.capture.enabled else []),
-        *([loki.service(settings, ground)] if settings.loki.enabled else []),
-        *([node_exporter.service(ground)] if settings.node_exporter.enabled else []),
-        *(
-            workload.service(ground, profile.system, profile.workload.program, profile.workload.port)
-            for profile in profiles
-            if profile.workload and settings.systems[profile.system].workload
-        ),
+def _describe(settings: Settings, ground: Ground, profiles: Sequence[Profile], names: frozenset[str]) -> list[Service]:
+    """The services that run, but Prometheus and Grafana, which are told of all the others."""
+    receiver = ground.address(capture.NAME, capture.PORT) if capture.NAME in names else None
+    described = [alertmanager.service(settings, ground, profiles, receiver)]
+    if capture.NAME in names:
+        described.append(capture.service(ground))
+    if loki.NAME in names:
+        described.append(loki.service(settings, ground))
+        described.append(collector.service(ground, _log_sources(names, profiles), _loki_url(ground)))
+    if node_exporter.NAME in names:
+        described.append(node_exporter.service(ground))
+    return described + [
+        workload.service(ground, profile.system, profile.workload.program, profile.workload.port)
+        for profile in profiles
+        if profile.workload and profile.system in names
     ]
 
 
@@ -152,7 +156,7 @@ def _loki_url(ground: Ground) -> str:
     return ground.url(loki.NAME, loki.PORT)
 
 
-def _log_sources(names: Sequence[str], profiles: Sequence[Profile]) -> list[LogSource]:
+def _log_sources(names: Collection[str], profiles: Sequence[Profile]) -> list[LogSource]:
     systems = {profile.system for profile in profiles}
     return [
         LogSource(service=name, system=name if name in systems else PLATFORM, glob=f"../{name}/log/*.log")
@@ -196,7 +200,7 @@ def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
     return [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
 
 
-def _prune(packs: Sequence[Pack], components: set[str]) -> tuple[list[RuleFile], list[LeftOut]]:
+def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], list[LeftOut]]:
     """The rule files whose components all run, and a line for each of the others."""
     kept, left_out = [], []
     for file in (file for pack in packs for file in pack.files):
@@ -223,6 +227,11 @@ def _demand(plan: Plan, written: Sequence[str]) -> None:
     problems = [
         f"watchstack:override.{address}: no such alert; {nearest(address, list(written))}"
         for address in sorted({*plan.settings.override} - {*written})
+    ]
+    problems += [
+        f"watchstack:systems.{profile.system}.workload: apps/{profile.system}.yaml names none; give `target` instead"
+        for profile in plan.profiles
+        if plan.settings.systems[profile.system].workload and profile.workload is None
     ]
     problems += [
         f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}. Give it with "
