@@ -59,12 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def install(names: Sequence[str], console: Console) -> list[Installed | Absent]:
     """Install what is absent. Safe beside another run on the same cache, and after one that was cut short."""
     found = {name: programs.find(name) for name in names}
-    if absent := [name for name, each in found.items() if isinstance(each, Absent)]:
+    absent = [name for name, each in found.items() if isinstance(each, Absent)]
+    if absent:
         with _scratch(programs.cache(), console) as scratch:
             for each in asyncio.run(_install_all(absent, scratch, console)):
                 found[each.product] = each
-    for each in found.values():
-        console.print(_line(each), markup=False)
+    for name in absent:
+        console.print(_line(found[name]), markup=False)
+    if there := len(found) - len(absent):
+        console.print(f"{there} of {len(found)} products were there already, in {programs.cache() / 'tools'}")
     return list(found.values())
 
 

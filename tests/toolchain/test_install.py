@@ -108,10 +108,7 @@ def test_a_second_run_asks_nobody_and_says_where_everything_is(
     capsys.readouterr()
     assert main([]) == 0
     assert publisher.asked == []
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
-        "greeter 1.2.0 (release)",
-        "bundle 2.0.0 (release)",
-    ]
+    assert capsys.readouterr().out.startswith("2 of 2 products were there already, in ")
 
 
 @pytest.mark.usefixtures("table")
