@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 REQUIREMENTS := .venv/requirements
 
-.PHONY: help up down tools test check fast generate engine e2e benchmark
+.PHONY: help up preview down tools test check fast generate engine e2e benchmark
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ help: ## this list
 up: tools ## install what is needed, bring up ENV (default local), and show its URLs
 	@$(BIN)/python -m toolchain.pulumi $(ENV) -- up --yes
 	@./watchstack status -e $(ENV)
+
+preview: tools ## what `make up` would change, text by text
+	@$(BIN)/python -m toolchain.pulumi $(ENV) -- preview --diff
 
 down: tools ## take ENV down: its processes, files, data and state
 	@$(BIN)/python -m toolchain.pulumi $(ENV) -- destroy --yes --remove

@@ -18,10 +18,13 @@ from toolchain.release import ReleaseFailed, published_checksum
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parents[2]
 
-# Another process on the same table, modules and cache.
+# Another process on the same table, modules and cache. A job of a shell without job control ignores SIGINT, and so
+# would its children: this one takes it as in a terminal, wherever the tests run.
 RUN = """
+import signal
 import sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from toolchain import build, install, programs, versions
 versions._FILE, versions.GO = Path(sys.argv[1]), Path(sys.argv[2])
 build.GO = programs.GO = versions.GO
