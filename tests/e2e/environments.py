@@ -81,7 +81,7 @@ class Environment:
         return f"http://127.0.0.1:{port + OFFSETS[self.name]}{path}"
 
     def get(self, port: int, path: str, /, **parameters: str) -> Any:
-        return httpx.get(self.url(port, path), params=parameters, trust_env=False, timeout=10).json()
+        return httpx.get(self.url(port, path), params=parameters, trust_env=False, timeout=10).raise_for_status().json()
 
     def post(self, port: int, path: str, body: object) -> None:
         httpx.post(self.url(port, path), json=body, trust_env=False, timeout=10).raise_for_status()
