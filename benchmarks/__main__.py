@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
@@ -19,6 +20,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="answer in JSON, for machines")
     options = parser.parse_args()
+    # A background job ignores SIGINT, and so would Pulumi's plugins: the engine would wait seconds for each to end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     results = _measure(Console(stderr=True))
     if options.json:
         rows = [{**asdict(result), "value": result.value, "met": result.met} for result in results]
