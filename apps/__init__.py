@@ -11,7 +11,6 @@ from stacks.strict import Refused, Strict, load, nearest
 from stacks.units import Duration, Wait
 
 DIRECTORY = Path(__file__).parent
-SEVERITIES = ("critical", "warning", "info", "none")
 
 
 class Job(Strict):

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from rules import Alert
-from stacks.plan import PLATFORM, Plan
+from stacks.plan import Plan
+from stacks.service import PLATFORM
 
 
 def check(plan: Plan, _tree: Path) -> list[str]:

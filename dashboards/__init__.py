@@ -34,7 +34,9 @@ def build(name: str, without: frozenset[str] = frozenset()) -> Board:
 
 def render(name: str, without: frozenset[str] = frozenset()) -> str:
     """The JSON file of a dashboard, as Grafana provisions it; errors as `build`."""
-    place = remember.key(f"dashboard-{name}", Path(__file__).parent.glob("*.py"), sorted(without))
+    # Besides this package, the pinned grafanalib decides what comes out.
+    here = Path(__file__).parent
+    place = remember.key(f"dashboard-{name}", [*here.glob("*.py"), here.parent / "requirements.txt"], sorted(without))
     return remember.text(place, lambda: _made(name, without))
 
 

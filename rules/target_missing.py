@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from rules import RuleFile, rule_file
-from stacks.service import ScrapeJob, to_yaml
+from stacks.service import PLATFORM, ScrapeJob, to_yaml
 from stacks.settings import Override
 
 PATH = "platform/declared/target-missing.yml"
@@ -12,7 +12,7 @@ RUNBOOK = "https://watchstack.dev/runbooks/TargetMissing"
 
 def file(jobs: Sequence[ScrapeJob], overrides: Mapping[str, Override]) -> RuleFile:
     document = {"groups": [{"name": "platform.target-missing", "rules": [_rule(job) for job in jobs]}]}
-    return rule_file("platform", PATH, to_yaml(document), document, (), overrides)
+    return rule_file(PLATFORM, PATH, to_yaml(document), document, (), overrides)
 
 
 def _rule(job: ScrapeJob) -> dict[str, object]:

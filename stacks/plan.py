@@ -8,7 +8,7 @@ import dashboards
 import rules
 from apps import Profile
 from rules import Alert, Pack, RuleFile, target_missing
-from stacks.service import Endpoint, File, Ground, LogSource, ScrapeJob, Service
+from stacks.service import PLATFORM, Endpoint, File, Ground, LogSource, ScrapeJob, Service
 from stacks.services import (
     alertmanager,
     capture,
@@ -22,7 +22,6 @@ from stacks.services import (
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
-PLATFORM = "platform"
 PLATFORM_DASHBOARDS = ("stack-health",)
 
 # What a panel, a link or a rule may need and an environment may lack.

@@ -9,6 +9,9 @@ from typing import Literal
 
 import yaml
 
+# The system that the stack's own services belong to.
+PLATFORM = "platform"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Port:

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from apps import Profile, Receiver
-from stacks.service import Endpoint, File, Ground, Port, Reload, SecretFile, Service, Volume, to_yaml
+from stacks.service import PLATFORM, Endpoint, File, Ground, Port, Reload, SecretFile, Service, Volume, to_yaml
 from stacks.settings import Settings
 from stacks.units import size_bytes
 
 NAME = "alertmanager"
 PORT = 9093
-PLATFORM = "platform"
 HEARTBEAT = "heartbeat"
 SELFTEST = "selftest"
 SELFTEST_LABEL = "watchstack_selftest"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stacks.service import Endpoint, File, Ground, Port, Reload, ScrapeJob, Service, Volume, to_yaml
+from stacks.service import PLATFORM, Endpoint, File, Ground, Port, Reload, ScrapeJob, Service, Volume, to_yaml
 from stacks.settings import Settings
 from stacks.units import size_bytes, size_text
 
@@ -26,7 +26,7 @@ LIMITS = {
 
 def own_job(ground: Ground) -> ScrapeJob:
     """Prometheus watches itself like any other target."""
-    return ScrapeJob(job=NAME, address=ground.address(NAME, PORT), instance=f"{NAME}:{PORT}", system="platform")
+    return ScrapeJob(job=NAME, address=ground.address(NAME, PORT), instance=f"{NAME}:{PORT}", system=PLATFORM)
 
 
 def service(
