@@ -1,4 +1,7 @@
-"""Install the pinned programs: the official release, or a build of the pinned Go modules."""
+"""Install the pinned programs: the official release, or a build of the pinned Go modules.
+
+What a distribution's package has brought is used, and never installed from here.
+"""
 
 import argparse
 import asyncio
@@ -19,9 +22,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from toolchain import programs
 from toolchain.build import BuildFailed, build
-from toolchain.programs import Absent, Installed, Route
+from toolchain.programs import Absent, Installed, Made
 from toolchain.release import Hosts, ReleaseFailed, Step, download
-from toolchain.versions import table
+from toolchain.versions import Product, table
 
 _SIGN_OF_LIFE_SECONDS = 30
 
@@ -66,8 +69,9 @@ def install(names: Sequence[str], console: Console) -> list[Installed | Absent]:
                 found[each.product] = each
     for name in absent:
         console.print(_line(found[name]), markup=False)
-    if there := len(found) - len(absent):
-        console.print(f"{there} of {len(found)} products were there already, in {programs.cache() / 'tools'}")
+    there = [each for name, each in found.items() if name not in absent]
+    if there:
+        console.print(f"{len(there)} of {len(found)} products were there already, in {_places(there)}", markup=False)
     return list(found.values())
 
 
@@ -137,7 +141,7 @@ async def _release_or_build(name: str, run: _Run, step: Step) -> Installed | Abs
     except ReleaseFailed as problem:
         no_release = f"release {product.version}: {problem}"
     if product.build is None:
-        return Absent(name, f"{no_release}\nbuild: none, the release is the only way")
+        return Absent(name, f"{no_release}\n{_other_ways(product)}")
     try:
         async with run.two_builds:
             run.say(f"{name}: building {product.build.version}; {no_release}")
@@ -150,7 +154,7 @@ async def _release_or_build(name: str, run: _Run, step: Step) -> Installed | Abs
         return Absent(name, f"{no_release}\nbuild {product.build.version}: {problem}")
 
 
-def _publish(name: str, route: Route, version: str, work: Path) -> Installed:
+def _publish(name: str, route: Made, version: str, work: Path) -> Installed:
     """Move a finished product to its place in one step, so that nobody ever sees half of it."""
     names = list(table()[name].release.programs)
     if missing := [each for each in names if not (work / "bin" / each).is_file()]:
@@ -163,6 +167,18 @@ def _publish(name: str, route: Route, version: str, work: Path) -> Installed:
     shutil.rmtree(home, ignore_errors=True)
     work.rename(home)
     return Installed(name, version, route, home, {each: home / "bin" / each for each in names})
+
+
+def _other_ways(product: Product) -> str:
+    if product.package is None:
+        return "build: none, the release is the only way"
+    return f"build: none\npackage: none; Debian's {product.package.debian} will do"
+
+
+def _places(there: Sequence[Installed | Absent]) -> str:
+    packages = [each.product for each in there if isinstance(each, Installed) and each.route == "package"]
+    tools = str(programs.cache() / "tools")
+    return f"{tools}; packages of the distribution: {', '.join(packages)}" if packages else tools
 
 
 def _line(found: Installed | Absent) -> str:

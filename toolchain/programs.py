@@ -6,14 +6,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from stacks.strict import nearest
 from toolchain.versions import GO, table, this_platform
 
-Route = Literal["release", "build"]
+Made = Literal["release", "build"]
+Route = Literal[Made, "package"]
 
 MANIFEST = "manifest.json"
+
+_DPKG = Path("/var/lib/dpkg/status")
 
 
 class ProgramMissing(Exception):
@@ -22,7 +25,7 @@ class ProgramMissing(Exception):
 
 @dataclass(frozen=True)
 class Installed:
-    """A product in the cache, in the version that is there. Grafana takes `directory` as its home path."""
+    """A product in the version that is there. Grafana takes `directory` as its home path."""
 
     product: str
     version: str
@@ -33,7 +36,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Absent:
-    """A product that is not in the cache, and why."""
+    """A product that is not there, and why."""
 
     product: str
     reason: str
@@ -46,8 +49,8 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "watchstack"
 
 
-def directory(product: str, route: Route) -> Path:
-    """Where a product belongs: another version, recipe or platform is another directory."""
+def directory(product: str, route: Made) -> Path:
+    """Where a product of the cache belongs: another version, recipe or platform is another directory."""
     entry = table()[product]
     recipe = entry.release if route == "release" or entry.build is None else entry.build
     version = entry.version if entry.build is None or route == "release" else entry.build.version
@@ -59,12 +62,10 @@ def directory(product: str, route: Route) -> Path:
 
 
 def find(product: str) -> Installed | Absent:
-    """The product in the cache, the official release before a build. ProgramMissing for an unknown name."""
+    """The official release before a build, a build before a package. ProgramMissing for an unknown name."""
     _require_known("product", product, list(table()))
-    for route in get_args(Route):
-        if (found := _read(product, route)) is not None:
-            return found
-    return Absent(product, "not installed; run: make tools")
+    found = _read(product, "release") or _read(product, "build") or _packaged(product)
+    return found or Absent(product, "not installed; run: make tools")
 
 
 def program(name: str) -> Path:
@@ -82,7 +83,7 @@ def _require_known(kind: str, name: str, known: list[str]) -> None:
         raise ProgramMissing(f"{kind} {name!r} is not in toolchain/versions.yaml; {nearest(name, known)}")
 
 
-def _read(product: str, route: Route) -> Installed | None:
+def _read(product: str, route: Made) -> Installed | None:
     home = directory(product, route)
     try:
         manifest = json.loads((home / MANIFEST).read_text(encoding="utf-8"))
@@ -92,3 +93,21 @@ def _read(product: str, route: Route) -> Installed | None:
     if not all(os.access(path, os.X_OK) for path in programs.values()):
         return None
     return Installed(product, manifest["version"], route, home, programs)
+
+
+def _packaged(product: str) -> Installed | None:
+    package = table()[product].package
+    if package is None:
+        return None
+    programs = {name: Path(path) for name, path in package.programs.items()}
+    if not all(os.access(path, os.X_OK) for path in programs.values()):
+        return None
+    home = next(iter(programs.values())).parent
+    return Installed(product, _debian_version(package.debian), "package", home, programs)
+
+
+def _debian_version(package: str) -> str:
+    """The version of an installed Debian package, from dpkg's own list."""
+    listed = _DPKG.read_text(encoding="utf-8").split("\n\n") if _DPKG.exists() else []
+    fields = next((stanza.splitlines() for stanza in listed if stanza.startswith(f"Package: {package}\n")), [])
+    return next((line.removeprefix("Version: ") for line in fields if line.startswith("Version: ")), "unknown")

@@ -46,6 +46,13 @@ class Build(Strict):
     modules: tuple[Module, ...]
 
 
+class Package(Strict):
+    """Debian's package of the programs: program name -> where the package puts it."""
+
+    debian: str
+    programs: Mapping[str, str]
+
+
 class Product(Strict):
     """One product: `version` and `image` are what users run."""
 
@@ -54,6 +61,7 @@ class Product(Strict):
     optional: bool = False
     release: Release
     build: Build | None = None
+    package: Package | None = None
 
 
 class _Table(Strict):

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from publisher import SCRIPT, Publisher, publishing, zipped
+from publisher import SCRIPT, Publisher, publishing, tar, zipped
 
-from toolchain import versions
+from toolchain import programs, versions
 from toolchain.install import main
 from toolchain.programs import Absent, Installed, ProgramMissing, cache, find, program
 from toolchain.release import ReleaseFailed, published_checksum
@@ -56,6 +56,23 @@ def table(publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     versions.table.cache_clear()
     yield file
     versions.table.cache_clear()
+
+
+@pytest.fixture
+def packages(table: Path, publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a distribution puts programs. `lodger` joins the table; its package is listed, and its program absent."""
+    usr = tmp_path / "usr"
+    usr.mkdir()
+    text = (DATA / "packaged.yaml").read_text().replace("SERVER", publisher.address).replace("USR", str(usr))
+    table.write_text(table.read_text() + text)
+    versions.table.cache_clear()
+    monkeypatch.setattr(programs, "_DPKG", DATA / "dpkg-status")
+    return usr
+
+
+def lodge(usr: Path) -> None:
+    (usr / "distribution-lodger").write_bytes(b"#!/bin/sh\necho packaged\n")
+    (usr / "distribution-lodger").chmod(0o755)
 
 
 def start(table: Path, *names: str) -> subprocess.Popen[str]:
@@ -188,6 +205,43 @@ def test_an_absent_optional_product_is_reported_and_is_no_failure(
     printed = capsys.readouterr().out
     assert printed.startswith("bundle: not installed, and optional\n  release 2.0.0: ")
     assert "the release is the only way" in printed
+
+
+def test_a_package_of_the_distribution_will_do_and_nobody_is_asked(
+    packages: Path, publisher: Publisher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lodge(packages)
+    assert main(["--only", "lodger"]) == 0
+    assert publisher.asked == []
+    assert capsys.readouterr().out.endswith(f"in {cache() / 'tools'}; packages of the distribution: lodger\n")
+    found = find("lodger")
+    assert isinstance(found, Installed)
+    assert (found.version, found.route, said(program("lodger"))) == ("2.4.1-3+b5", "package", "packaged")
+
+
+def test_without_release_and_package_the_error_names_the_package(
+    packages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--only", "lodger"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("lodger: not installed, and optional\n  release 3.0.0: ")
+    assert printed.endswith("\n  build: none\n  package: none; Debian's distribution-lodger will do\n")
+    assert list(packages.iterdir()) == []
+
+
+def test_a_release_comes_before_a_package(packages: Path, publisher: Publisher) -> None:
+    publisher.publish("lodger-3.0.0.tar.gz", tar({"lodger-3.0.0/lodger": SCRIPT}), "lodger-3.0.0.txt")
+    assert main(["--only", "lodger"]) == 0
+    lodge(packages)
+    assert said(program("lodger")) == "released"
+
+
+def test_a_program_that_no_package_is_known_for_has_no_version(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lodge(packages)
+    monkeypatch.setattr(programs, "_DPKG", packages / "not-debian")
+    found = find("lodger")
+    assert isinstance(found, Installed)
+    assert found.version == "unknown"
 
 
 def test_a_host_that_cannot_be_reached_is_asked_once_an_hour(

@@ -32,7 +32,16 @@ def test_a_build_of_another_version_than_the_release_says_so() -> None:
     other = {
         name: each.build.version for name, each in table().items() if each.build and each.build.version != each.version
     }
-    assert other == {"alertmanager": "0.31.1", "otelcol": "0.149.0", "pulumi": "3.255.0"}
+    assert other == {"alertmanager": "0.31.1", "jaeger": "2.13.0", "otelcol": "0.149.0", "pulumi": "3.255.0"}
+
+
+def test_a_package_brings_the_programs_of_the_release() -> None:
+    packaged = {name: each for name, each in table().items() if each.package}
+    assert sorted(packaged) == ["postgres_exporter", "redis_exporter"]
+    for product in packaged.values():
+        assert product.package is not None
+        assert product.package.programs.keys() == product.release.programs.keys()
+        assert all(Path(path).is_absolute() for path in product.package.programs.values())
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -50,6 +59,10 @@ def test_names_of_architectures_follow_the_publisher() -> None:
     assert table("darwin", "arm64")["pulumi"].release.archive.endswith("/pulumi-v3.272.0-darwin-arm64.tar.gz")
     assert table("darwin", "arm64")["loki"].release.programs == {"loki": "loki-darwin-arm64"}
     assert table("linux", "amd64")["prometheus"].release.archive.endswith("/prometheus-3.15.0.linux-amd64.tar.gz")
+    assert table("linux", "arm64")["jaeger"].release.archive.endswith("/v2.22.0/jaeger-2.22.0-linux-arm64.tar.gz")
+    assert table("linux", "amd64")["redis_exporter"].release.archive.endswith(
+        "/redis_exporter-v1.92.1.linux-amd64.tar.gz"
+    )
 
 
 def test_images_carry_the_version_users_run() -> None:

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/debugexporter"
+	"go.opentelemetry.io/collector/exporter/otlpexporter"
 	"go.opentelemetry.io/collector/exporter/otlphttpexporter"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/otelcol"
@@ -45,7 +46,7 @@ func factories() (otelcol.Factories, error) {
 		return made, err
 	}
 	made.Exporters, err = otelcol.MakeFactoryMap[exporter.Factory](
-		otlphttpexporter.NewFactory(), debugexporter.NewFactory())
+		otlpexporter.NewFactory(), otlphttpexporter.NewFactory(), debugexporter.NewFactory())
 	made.Telemetry = otelconftelemetry.NewFactory()
 	return made, err
 }
