@@ -2,6 +2,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 ENV ?= local
 PYTHON ?= python3
+# An environment of another target on this one: `make up ENV=lmmc TARGET=local`.
+CONFIG = $(if $(TARGET),-c watchstack:target=$(TARGET))
 export PYTHONPATH := $(CURDIR)
 # Without byte-code every start of Pulumi's Python costs three times as much, and an update starts it twice.
 unexport PYTHONDONTWRITEBYTECODE
@@ -13,12 +15,12 @@ REQUIREMENTS := .venv/requirements
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: tools ## install what is needed, bring up ENV (default local), and show its URLs
-	@$(BIN)/python -m toolchain.pulumi $(ENV) -- up --yes
-	@./watchstack status -e $(ENV)
+up: tools ## install what is needed, bring up ENV (default local), on TARGET if given, and show its URLs
+	@$(BIN)/python -m toolchain.pulumi $(ENV) -- up --yes $(CONFIG)
+	@./watchstack status -e $(ENV) $(CONFIG)
 
 preview: tools ## what `make up` would change, text by text
-	@$(BIN)/python -m toolchain.pulumi $(ENV) -- preview --diff
+	@$(BIN)/python -m toolchain.pulumi $(ENV) -- preview --diff $(CONFIG)
 
 down: tools ## take ENV down: its processes, files, data and state
 	@$(BIN)/python -m toolchain.pulumi $(ENV) -- destroy --yes --remove

@@ -13,52 +13,110 @@ from stacks.units import Duration, Wait
 DIRECTORY = Path(__file__).parent
 
 
-class Job(Strict):
-    """A scrape job, and the service and port that it scrapes."""
+class Target(Strict):
+    """A service and the port to scrape; `labels` join its series."""
 
-    job: Name
     service: Name
     port: int = Field(ge=1, le=65535)
+    labels: dict[Label, str] = Field({})
+
+
+class Job(Strict):
+    """A scrape job. `honor_labels`: labels of the exposition win over those of the target."""
+
+    job: Name
+    targets: tuple[Target, ...] = Field(min_length=1)
     path: str = "/metrics"
     interval: Duration | None = None
+    honor_labels: bool = False
+    enabled: bool = Field(default=True, description="False: scraped only where the stack file names it in `jobs`.")
 
 
-class Workload(Strict):
-    """The simulated application: a module of `workloads/`, and the port it stands in for."""
+class Process(Strict):
+    """A process of the simulated system: a module of `workloads/`, and the ports it opens by name.
 
-    program: str = Field(pattern=r"^[a-z_]+$")
-    port: int = Field(ge=1, le=65535)
+    `peers` are the ports of the services that it calls, `aliases` the names under which others reach it besides its
+    own. `drives`: it sends itself load.
+    """
+
+    service: Name
+    program: str = Field(pattern=r"^[a-z0-9_.]+$")
+    ports: dict[Name, int] = Field(min_length=1)
+    ready: str = "/health/live"
+    peers: dict[Name, int] = Field({})
+    aliases: tuple[Name, ...] = ()
+    secrets: tuple[Name, ...] = ()
+    data: str = "data"
+    drives: bool = False
+    faults: bool = False
 
 
-class Discord(Strict):
+class Integration(Strict):
+    resolved: bool = Field(default=True, description="Also tell when it is over.")
+
+
+class Discord(Integration):
     webhook: Name
-    resolved: bool = True
 
 
-class Webhook(Strict):
+class Slack(Integration):
     url: Name
-    resolved: bool = True
+    channel: str = Field(pattern=r"^[#@].+$")
+
+
+class Email(Integration):
+    """To whom mail goes is the environment's: `watchstack:email`."""
+
+
+class Webhook(Integration):
+    """`url` and `token` name secrets. Where the environment has no such `url`, the service of the system is called."""
+
+    url: Name | None = None
+    service: Name | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    path: str = "/"
+    token: Name | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "Webhook":
+        if (self.service is None) != (self.port is None) or (self.url is None and self.service is None):
+            raise ValueError("give the secret `url`, or `service` and `port`, or both")
+        return self
 
 
 class Receiver(Strict):
-    """Who hears of one severity. `discord.webhook` and `webhook.url` name a secret of the environment."""
+    """Somebody to tell, in one way or more."""
 
     name: Name
-    severity: Literal["critical", "warning", "info"]
-    group_wait: Wait | None = None
-    repeat_interval: Duration | None = None
     discord: Discord | None = None
+    slack: Slack | None = None
     webhook: Webhook | None = None
+    email: Email | None = None
 
     @model_validator(mode="after")
-    def _one_kind(self) -> "Receiver":
-        if (self.discord is None) == (self.webhook is None):
-            raise ValueError("give exactly one of `discord`, `webhook`")
+    def _reachable(self) -> "Receiver":
+        if not (self.discord or self.slack or self.webhook or self.email):
+            raise ValueError("give at least one of `discord`, `slack`, `webhook`, `email`")
         return self
 
-    @property
-    def secret(self) -> str:
-        return self.discord.webhook if self.discord else self.webhook.url if self.webhook else ""
+
+class Route(Strict):
+    """Who hears of which alerts. What is not given is taken from the routing.
+
+    An alert goes to the first route that it matches, and on to the next ones where that says `continue`.
+    `everything` matches the alerts of every system, the Watchdog too.
+    """
+
+    receiver: Name
+    severity: Literal["critical", "warning", "info"] | None = None
+    component: tuple[str, ...] = ()
+    system: Literal["platform"] | None = None
+    everything: bool = False
+    goes_on: bool = Field(default=False, alias="continue")
+    group_by: tuple[Label, ...] | None = None
+    group_wait: Wait | None = None
+    group_interval: Duration | None = None
+    repeat_interval: Duration | None = None
 
 
 class Routing(Strict):
@@ -67,6 +125,47 @@ class Routing(Strict):
     group_interval: Duration = "5m"
     repeat_interval: Duration = "4h"
     receivers: tuple[Receiver, ...] = Field(min_length=1)
+    routes: tuple[Route, ...] = Field(min_length=1)
+    inhibit_equal: tuple[Label, ...] = ("system", "component")
+
+    @model_validator(mode="after")
+    def _known(self) -> "Routing":
+        names = {receiver.name for receiver in self.receivers}
+        if unknown := [route.receiver for route in self.routes if route.receiver not in names]:
+            raise ValueError(f"route to {unknown[0]!r}: no such receiver; {nearest(unknown[0], sorted(names))}")
+        return self
+
+
+class Objective(Strict):
+    """What share of events must be good over a window, after Sloth: `{{.window}}` stands for a range."""
+
+    slo: Name
+    objective: float = Field(gt=0, lt=1)
+    window: Duration = "30d"
+    description: str
+    errors: str
+    total: str
+
+    @model_validator(mode="after")
+    def _windowed(self) -> "Objective":
+        if "{{.window}}" not in self.errors or "{{.window}}" not in self.total:
+            raise ValueError("`errors` and `total` must each have a range `[{{.window}}]`")
+        return self
+
+
+class Drill(Strict):
+    """How the simulated system is made to raise an alert: a fault of a process, or the end of it."""
+
+    service: Name
+    fault: str | None = None
+    value: float | None = None
+    stop: Literal[True] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Drill":
+        if (self.fault is None) == (self.stop is None) or (self.fault is None) != (self.value is None):
+            raise ValueError("give `fault` and `value`, or `stop: true`")
+        return self
 
 
 class Metric(Strict):
@@ -78,6 +177,7 @@ class Metric(Strict):
     unit: str
     meaning: str
     buckets: tuple[float, ...] | None = None
+    job: Name | None = Field(default=None, description="The job that exposes it; the first one if none is named.")
 
 
 class Profile(Strict):
@@ -88,8 +188,11 @@ class Profile(Strict):
     packs: tuple[Name, ...]
     dashboards: tuple[Name, ...]
     jobs: tuple[Job, ...]
-    workload: Workload | None = None
+    exporters: tuple[Literal["postgres", "redis"], ...] = ()
+    workload: tuple[Process, ...] = ()
     routing: Routing
+    objectives: tuple[Objective, ...] = ()
+    drills: dict[str, Drill] = Field({}, description="By alert of the system's packs.")
     metrics: tuple[Metric, ...] = ()
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks import alertmanager, collector, disk, loki, ports, prometheus, routing, secrets
+from checks import alertmanager, collector, disk, jaeger, loki, ports, prometheus, routing, secrets
 from stacks import render
 from stacks.plan import Plan
 from stacks.strict import Refused
@@ -45,6 +45,7 @@ CHECKS = (
     Check(name="prometheus", judge=prometheus.check, files_of="prometheus"),
     Check(name="alertmanager", judge=alertmanager.check, files_of="alertmanager"),
     Check(name="loki", judge=loki.check, files_of="loki"),
+    Check(name="jaeger", judge=jaeger.check, files_of="jaeger"),
     Check(name="collector", judge=collector.check, files_of="otel-collector"),
 )
 

@@ -12,6 +12,8 @@ from stacks.targets.supervisor import Supervisor
 
 
 def check(plan: Plan, _tree: Path) -> list[str]:
+    if plan.ground.target != "local":
+        return []
     wanted: dict[int, list[str]] = defaultdict(list)
     for service in plan.services:
         for one in service.ports:
@@ -19,7 +21,7 @@ def check(plan: Plan, _tree: Path) -> list[str]:
     problems = [
         f"port {port} is asked for by {' and '.join(users)}" for port, users in wanted.items() if len(users) > 1
     ]
-    taken = {port for port in wanted if plan.ground.target == "local" and not _free(port)}
+    taken = {port for port in wanted if not _free(port)}
     foreign = _holders(taken - _held_by_services(plan))
     own = Supervisor(home(plan.settings.environment)).pids() if foreign else set()
     for port, process in sorted(foreign.items()):

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from rules import Alert
+from stacks import routing
 from stacks.plan import Plan
-from stacks.service import PLATFORM
+from stacks.strict import Refused
 
 
 def check(plan: Plan, _tree: Path) -> list[str]:
@@ -14,14 +15,13 @@ def check(plan: Plan, _tree: Path) -> list[str]:
 def _problems(plan: Plan, alert: Alert) -> list[str]:
     if alert.name == "Watchdog":
         return []
-    receivers = {profile.system: profile.routing.receivers for profile in plan.profiles}
-    receivers[PLATFORM] = plan.profiles[0].routing.receivers
-    system, severity = alert.labels.get("system"), alert.labels.get("severity")
-    if system not in receivers:
-        known = ", ".join(sorted(receivers))
-        return [f"{alert.place}: {alert.name} has system {system!r}, which nobody routes; routed: {known}"]
-    routed = [receiver.severity for receiver in receivers[system]]
-    if severity not in routed:
-        known = ", ".join(routed)
-        return [f"{alert.place}: {alert.name} has severity {severity!r}, which nobody routes; routed: {known}"]
-    return []
+    try:
+        receivers = routing.hears(plan.profiles, alert.labels)
+    except Refused as refused:
+        return [f"{alert.place}: {alert.name} {refused}"]
+    if receivers:
+        return []
+    profile = next((p for p in plan.profiles if p.system == alert.labels["system"]), plan.profiles[0])
+    known = ", ".join(route.severity for route in profile.routing.routes if route.severity)
+    severity = alert.labels.get("severity")
+    return [f"{alert.place}: {alert.name} has severity {severity!r}, which nobody routes; routed: {known}"]

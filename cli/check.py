@@ -9,16 +9,18 @@ from rich.table import Table
 
 import checks
 from checks import Result
-from cli.common import AsJson, Environment, answer, console, make_plan, refusals
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
 from stacks.plan import Plan
 
 StackFile = Annotated[Path | None, typer.Option(help="A stack file to judge in place of the environment's own.")]
 
 
-def check(environment: Environment = "local", stack_file: StackFile = None, json: AsJson = False) -> None:
+def check(
+    environment: Environment = "local", config: Config = None, stack_file: StackFile = None, json: AsJson = False
+) -> None:
     """Plan an environment and run every check on it. Nothing is touched. Exit 1 on any problem."""
     with refusals(as_json=json):
-        made = make_plan(environment, stack_file)
+        made = make_plan(environment, config, stack_file)
         with console.status("checking"):
             results = checks.run(made)
     if json:

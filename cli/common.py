@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,9 @@ from toolchain.programs import ProgramMissing
 STACK_FILES = ROOT / "stacks" / "env"
 
 Environment = Annotated[str, typer.Option("-e", "--environment", help="The environment: stacks/env/Pulumi.ENV.yaml.")]
+Config = Annotated[
+    list[str] | None, typer.Option("-c", "--config", metavar="KEY=VALUE", help="A setting, over the stack file's.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machines.")]
 
 # A log has no width: there a table may be as wide as its URLs.
@@ -26,10 +29,18 @@ console = Console(width=None if sys.stdout.isatty() else 120)
 _errors = Console(stderr=True)
 
 
-def make_plan(environment: str, stack_file: Path | None = None) -> Plan:
-    """The Plan of an environment, from its own stack file or from another."""
+def make_plan(environment: str, config: Sequence[str] | None = None, stack_file: Path | None = None) -> Plan:
+    """The Plan of an environment, from its own stack file or from another, with the changes of `config`."""
     path = stack_file or STACK_FILES / f"Pulumi.{environment}.yaml"
-    return plan.make(settings.from_stack_file(path, environment), missing())
+    changes = dict(_change(text) for text in config or ())
+    return plan.make(settings.from_stack_file(path, environment, changes), missing())
+
+
+def _change(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise Refused(f"--config {text!r}: give KEY=VALUE, such as target=local")
+    return key, value
 
 
 @contextmanager

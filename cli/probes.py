@@ -12,9 +12,10 @@ import httpx
 
 import dashboards
 from dashboards import PanelQuery
+from stacks import routing
 from stacks.plan import Plan
 from stacks.service import Endpoint
-from stacks.services import alertmanager, capture, collector, loki, prometheus
+from stacks.services import alertmanager, capture, collector, jaeger, loki, prometheus
 from stacks.units import seconds
 
 _RANGE_SECONDS = 900
@@ -80,6 +81,15 @@ def log_line(plan: Plan) -> str:
     return f"found {time.monotonic() - sent.at:.1f} s after it was written"
 
 
+def trace(plan: Plan) -> str:
+    """A span handed to the collector now is found in Jaeger."""
+    if plan.find(jaeger.NAME) is None:
+        return "no traces in this environment"
+    sent = _span_sent(_url(plan, collector.NAME, "otlp-http", "/v1/traces"))
+    _get(_url(plan, jaeger.NAME, "ui", f"/api/traces/{sent.text}"))
+    return f"found {time.monotonic() - sent.at:.1f} s after it ended"
+
+
 def alert(plan: Plan) -> str:
     """A synthetic alert reaches the capture receiver."""
     if plan.find(capture.NAME) is None:
@@ -103,18 +113,40 @@ def _line_sent(url: str) -> _Sent:
     text = f"watchstack selftest {uuid.uuid4()}"
     resource = {"service.name": "selftest", "app": "selftest", "system": "platform"}
     record = {"timeUnixNano": str(time.time_ns()), "severityText": "INFO", "body": {"stringValue": text}}
-    attributes = [{"key": key, "value": {"stringValue": value}} for key, value in resource.items()]
-    logs = {"resource": {"attributes": attributes}, "scopeLogs": [{"logRecords": [record]}]}
+    logs = {"resource": {"attributes": _attributes(resource)}, "scopeLogs": [{"logRecords": [record]}]}
     at = time.monotonic()
     _post(url, {"resourceLogs": [logs]})
     return _Sent(text, at)
 
 
 @cache
+def _span_sent(url: str) -> _Sent:
+    trace_id, now = uuid.uuid4().hex, time.time_ns()
+    resource = {"service.name": "selftest", "system": "platform"}
+    span = {
+        "traceId": trace_id,
+        "spanId": uuid.uuid4().hex[:16],
+        "name": "watchstack selftest",
+        "kind": 1,
+        "startTimeUnixNano": str(now - 10**6),
+        "endTimeUnixNano": str(now),
+    }
+    spans = {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [{"spans": [span]}]}
+    at = time.monotonic()
+    _post(url, {"resourceSpans": [spans]})
+    return _Sent(trace_id, at)
+
+
+def _attributes(values: dict[str, str]) -> list[dict[str, Any]]:
+    """Attributes as OTLP writes them in JSON."""
+    return [{"key": key, "value": {"stringValue": value}} for key, value in values.items()]
+
+
+@cache
 def _alert_sent(url: str) -> _Sent:
     text = str(uuid.uuid4())
     now = datetime.now(UTC)
-    labels = {"alertname": "WatchstackSelftest", "severity": "none", alertmanager.SELFTEST_LABEL: text}
+    labels = {"alertname": "WatchstackSelftest", "severity": "none", routing.SELFTEST_LABEL: text}
     annotations = {"summary": "A synthetic alert of ./watchstack selftest; it ends by itself."}
     ends = (now + timedelta(minutes=2)).isoformat()
     at = time.monotonic()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.check import StackFile
-from cli.common import AsJson, Environment, answer, console, make_plan, refusals
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
 from stacks import render as rendering
 from stacks.strict import Refused
 
@@ -14,6 +14,7 @@ from stacks.strict import Refused
 def render(
     out: Annotated[Path, typer.Option(help="A directory that is empty or not there yet.")],
     environment: Environment = "local",
+    config: Config = None,
     stack_file: StackFile = None,
     json: AsJson = False,
 ) -> None:
@@ -21,7 +22,7 @@ def render(
     with refusals(as_json=json):
         if out.exists() and any(out.iterdir()):
             raise Refused(f"--out {out}: not empty; name an empty directory, so that no older file mixes in")
-        files = rendering.tree(make_plan(environment, stack_file))
+        files = rendering.tree(make_plan(environment, config, stack_file))
         rendering.write(files, out)
     if json:
         answer({"out": str(out), "files": list(files)})

@@ -1,4 +1,4 @@
-"""`./watchstack selftest`: does the environment do what it is for? Scrape, judge, show, remember, tell."""
+"""`./watchstack selftest`: does the environment do what it is for? Scrape, judge, show, remember, trace, tell."""
 
 import time
 from collections.abc import Callable
@@ -13,9 +13,10 @@ from rich.table import Table
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from cli import probes
-from cli.common import AsJson, Environment, answer, console, make_plan, refusals
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
 from cli.probes import Pending
 from stacks.plan import Plan
+from stacks.targets.home import demand_local
 
 STEPS: dict[str, Callable[[Plan], str]] = {
     "services ready": probes.services,
@@ -23,6 +24,7 @@ STEPS: dict[str, Callable[[Plan], str]] = {
     "rules healthy": probes.rules,
     "panels have data": probes.panels,
     "log line found": probes.log_line,
+    "trace found": probes.trace,
     "alert delivered": probes.alert,
 }
 
@@ -37,12 +39,14 @@ class Outcome:
 
 def selftest(
     environment: Environment = "local",
+    config: Config = None,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds that a step may take.")] = 60,
     json: AsJson = False,
 ) -> None:
-    """Prove an environment end to end: targets, rules, panels, logs and a delivered alert. Exit 1 on any failure."""
+    """Prove an environment: targets, rules, panels, logs, traces and a delivered alert. Exit 1 on any failure."""
     with refusals(as_json=json):
-        made = make_plan(environment)
+        made = make_plan(environment, config)
+        demand_local(made)
     outcomes = _run(made, timeout, quiet=json)
     passed = all(outcome.passed for outcome in outcomes)
     if json:

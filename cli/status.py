@@ -9,10 +9,10 @@ import psutil
 import typer
 from rich.table import Table
 
-from cli.common import AsJson, Environment, answer, console, make_plan, refusals
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
 from stacks.plan import Plan
 from stacks.service import Service
-from stacks.targets.home import home
+from stacks.targets.home import demand_local, home
 from stacks.targets.supervisor import Supervisor
 from toolchain import programs
 
@@ -29,10 +29,11 @@ class State:
     resident_mb: int | None
 
 
-def status(environment: Environment = "local", json: AsJson = False) -> None:
+def status(environment: Environment = "local", config: Config = None, json: AsJson = False) -> None:
     """Show each service with its URL, version, process and memory. Exit 1 if one is not ready."""
     with refusals(as_json=json):
-        made = make_plan(environment)
+        made = make_plan(environment, config)
+        demand_local(made)
     with ThreadPoolExecutor() as pool:
         states = list(pool.map(lambda service: _state(made, service), made.services))
     if json:

@@ -6,13 +6,14 @@ import rules
 from docs import markdown
 from docs.markdown import code, codes, table
 from rules import Alert, Pack, RuleFile, target_missing
-from stacks.service import ScrapeJob
+from stacks.service import ScrapeJob, ScrapeTarget
 
 _INTRODUCTION = """\
 Made by `make generate` from the files below `rules/`.
 
 A file is deployed where everything that it needs runs; `./watchstack check` names the files that an environment
-leaves out. Change the wait of an alert, or leave it out, with [`watchstack:override`](settings.md#override)."""
+leaves out. Change the threshold, the wait or the severity of an alert, or leave it out, with
+[`watchstack:override`](settings.md#override); `seen` is what it asks for, and changes with the alert."""
 
 _DECLARED = """\
 One alert for each scrape job that an environment declares, shown here for a job called `JOB`. It is not in a file
@@ -39,15 +40,16 @@ def _file(file: RuleFile) -> list[str]:
 
 
 def _declared() -> list[str]:
-    job = ScrapeJob(job="JOB", address="HOST:PORT", instance="HOST:PORT", system="SYSTEM")
+    target = ScrapeTarget(address="HOST:PORT", instance="HOST:PORT")
+    job = ScrapeJob(job="JOB", system="SYSTEM", targets=(target,))
     return ["## Declared jobs", _DECLARED, _alerts(target_missing.file([job], {}).alerts)]
 
 
 def _alerts(alerts: Sequence[Alert]) -> str:
-    return table(("alert", "severity", "for", "says"), map(_row, alerts))
+    return table(("alert", "severity", "for", "seen", "says"), map(_row, alerts))
 
 
 def _row(alert: Alert) -> list[str]:
     runbook = alert.annotations["runbook_url"].rpartition("/")[2]
     link = f"[{alert.name}](runbooks/{runbook}.md)"
-    return [link, code(alert.labels["severity"]), code(alert.wait), alert.annotations["summary"]]
+    return [link, code(alert.labels["severity"]), code(alert.wait), code(alert.seen), alert.annotations["summary"]]

@@ -10,7 +10,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def code(text: object) -> str:
-    return f"`{text}`"
+    return f"`{text}`" if str(text) else "(empty)"
 
 
 def codes(texts: Iterable[object]) -> str:

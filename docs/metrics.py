@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from apps import Profile
+from apps import Job, Profile
 from docs import markdown
 from docs.markdown import code, codes, table
 
@@ -13,14 +13,18 @@ at 0, so that a rate without an event is 0 and not missing."""
 
 def page(profile: Profile) -> str:
     """The reference of the metrics in a profile's catalogue."""
-    metrics = [[code(m.name), m.type, codes(m.labels) or "none", m.unit, m.meaning] for m in profile.metrics]
+    first = profile.jobs[0].job
+    metrics = [
+        [code(m.name), code(m.job or first), m.type, codes(m.labels) or "none", m.unit, m.meaning]
+        for m in profile.metrics
+    ]
     buckets = [[code(m.name), codes(f"{bound:g}" for bound in m.buckets)] for m in profile.metrics if m.buckets]
     return markdown.page(
         f"# Metrics of {profile.title}",
         f"Made by `make generate` from `apps/{profile.system}.yaml`.",
-        table(("job", "service", "port", "path"), _jobs(profile)),
+        table(("job", "targets", "path", "every"), _jobs(profile)),
         "## Metrics",
-        table(("metric", "type", "labels", "unit", "meaning"), metrics),
+        table(("metric", "job", "type", "labels", "unit", "meaning"), metrics),
         "## Label values",
         _VALUES,
         table(("metric", "label", "values"), _values(profile)),
@@ -31,7 +35,13 @@ def page(profile: Profile) -> str:
 
 
 def _jobs(profile: Profile) -> list[list[str]]:
-    return [[code(job.job), code(job.service), str(job.port), code(job.path)] for job in profile.jobs]
+    return [
+        [code(job.job), _targets(job), code(job.path), job.interval or "as the environment"] for job in profile.jobs
+    ]
+
+
+def _targets(job: Job) -> str:
+    return codes(f"{target.service}:{target.port}" for target in job.targets)
 
 
 def _values(profile: Profile) -> Iterator[list[str]]:

@@ -35,6 +35,15 @@ KINDS = (
     Kind("size", units.Size, "a whole number with B, KB, MB, GB, TB or PB (powers of 1024)", ("512MB", "8GB")),
     Kind("version", settings.Version, "`v` and a number", ("v1", "v12")),
     Kind("name", settings.Name, "small letters, digits and dashes, a letter first", ("boss-workflow",)),
+    Kind("service", settings.ServiceName, "a name, or a name and a port", ("tdd-app", "tdd-app:8501")),
+    Kind("host and port", settings.HostPort, "a host and a port", ("127.0.0.1:5432", "db:5432")),
+    Kind(
+        "target",
+        settings.Target,
+        "a host and a port, or a URL without a path",
+        ("127.0.0.1:8000", "https://boss.example.org"),
+    ),
+    Kind("mail address", settings.Mail, "a mail address", ("oncall@example.org",)),
     Kind("label", settings.Label, "letters, digits and underscores, no digit first", ("cluster", "team_2")),
 )
 
@@ -67,7 +76,10 @@ def page() -> str:
         "## Values",
         table(("kind", "accepted", "for example"), ([kind.name, kind.words, codes(kind.accepted)] for kind in KINDS)),
         "## Basics",
-        table(_HEAD, _rows(Settings, "")),
+        table(
+            _HEAD,
+            (row for key, hint, field in keys(Settings) if not _model(hint) for row in _row("", key, hint, field)),
+        ),
         *(
             part
             for key, hint, field in keys(Settings)
@@ -104,14 +116,21 @@ def _section(key: str, field: FieldInfo, model: type[BaseModel]) -> tuple[str, s
 
 def _rows(model: type[BaseModel], where: str) -> Iterator[list[str]]:
     for key, hint, field in keys(model):
-        if _model(hint) is None:
-            name = code(f"{PROJECT}:{where}{key}")
-            yield [name, _accepted(hint, field), _default(field), field.description or ""]
+        yield from _row(where, key, hint, field)
+
+
+def _row(where: str, key: str, hint: Any, field: FieldInfo) -> Iterator[list[str]]:
+    """The row of a key; of a key that holds others, theirs."""
+    if inner := _model(hint):
+        yield from _rows(inner, f"{where}{key}.")
+    else:
+        yield [code(f"{PROJECT}:{where}{key}"), _accepted(hint, field), _default(field), field.description or ""]
 
 
 def _model(hint: Any) -> type[BaseModel] | None:
-    """The model that a type is, or is a map of."""
-    inner = get_args(hint)[1] if get_origin(hint) is dict else hint
+    """The model that a type is, or is a map of, or may be."""
+    parts = get_args(hint)
+    inner = parts[1] if get_origin(hint) is dict else next((part for part in parts if _model(part)), hint)
     return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
 
 
@@ -124,6 +143,8 @@ def _accepted(hint: Any, field: FieldInfo) -> str:
         return _accepted(next(part for part in parts if part is not type(None)), field)
     if get_origin(hint) is Literal:
         return codes(parts)
+    if get_origin(hint) is tuple:
+        return f"list of {_accepted(parts[0], field)}"
     if get_origin(hint) is dict:
         return f"map from {_accepted(parts[0], field)} to {_accepted(parts[1], field)}"
     if hint is bool:
@@ -131,6 +152,8 @@ def _accepted(hint: Any, field: FieldInfo) -> str:
     limits = {type(limit): limit for limit in field.metadata}
     if hint is int:
         return f"whole number from {limits[Ge].ge} to {limits[Le].le}"
+    if hint is float:
+        return "number"
     if hint is str:
         return f"text of at least {limits[MinLen].min_length} characters" if MinLen in limits else "text"
     raise TypeError(f"{hint}: no words for this type in docs/settings.py")

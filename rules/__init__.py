@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
+from rules.overrides import Changes, digest
 from stacks.service import to_yaml
 from stacks.settings import Name, Override
 from stacks.strict import Refused, Strict, load, nearest
@@ -19,6 +20,14 @@ class Requirement(Strict):
     """What must run for a file's rules to mean something."""
 
     requires: tuple[Name, ...] = ()
+
+
+class Threshold(Strict):
+    """The number in an alert's condition that an environment may change; it stands there exactly once."""
+
+    value: float
+    unit: str
+    meaning: str
 
 
 class Change(Strict):
@@ -33,12 +42,13 @@ class Manifest(Strict):
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     summary: str
     files: dict[str, Requirement]
+    thresholds: dict[str, Threshold] = Field({})
     changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """An alert, and the place where it is written."""
+    """An alert, the place where it is written, and the digest of what is shipped there."""
 
     pack: str
     name: str
@@ -47,6 +57,7 @@ class Alert:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     place: str
+    seen: str
 
     @property
     def address(self) -> str:
@@ -76,20 +87,24 @@ class Pack:
 
 
 def pack(name: str, major: str, overrides: Mapping[str, Override], directory: Path = DIRECTORY) -> Pack:
-    """A pack with the environment's overrides; Refused names file and line of what cannot be read."""
+    """A pack with the environment's overrides.
+
+    Refused names file and line of what cannot be read, and the key of an override that does not fit its alert.
+    """
     home = directory / name / major
     if not home.is_dir():
         raise Refused(_unknown(name, major, directory))
-    manifest = load(Manifest, _yaml(home / "pack.yaml", directory), f"rules/{name}/{major}/pack.yaml: ")
-    return Pack(
-        name=name,
-        major=major,
-        version=manifest.version,
-        files=tuple(
-            _file(name, home / file, requirement.requires, overrides, directory)
-            for file, requirement in sorted(manifest.files.items())
-        ),
+    where = f"rules/{name}/{major}/pack.yaml: "
+    manifest = load(Manifest, _yaml(home / "pack.yaml", directory), where)
+    changes = Changes(name, overrides, {alert: each.value for alert, each in manifest.thresholds.items()})
+    files = tuple(
+        _file(name, home / file, requirement.requires, changes, directory)
+        for file, requirement in sorted(manifest.files.items())
     )
+    problems = [f"{where}{problem}" for problem in changes.undeclared()] + changes.problems
+    if problems:
+        raise Refused("\n".join(problems))
+    return Pack(name=name, major=major, version=manifest.version, files=files)
 
 
 def _unknown(name: str, major: str, directory: Path) -> str:
@@ -110,36 +125,30 @@ def _yaml(path: Path, directory: Path) -> Any:
         raise Refused(f"rules/{path.relative_to(directory)}:{line}: not YAML: {problem.problem}") from None
 
 
-def _file(
-    name: str, path: Path, requires: tuple[str, ...], overrides: Mapping[str, Override], directory: Path
-) -> RuleFile:
+def _file(name: str, path: Path, requires: tuple[str, ...], changes: Changes, directory: Path) -> RuleFile:
     document = _yaml(path, directory)
-    return rule_file(name, str(path.relative_to(directory)), path.read_text(), document, requires, overrides)
+    return rule_file(name, str(path.relative_to(directory)), path.read_text(), document, requires, changes)
 
 
-def rule_file(
-    pack: str,
-    path: str,
-    text: str,
-    document: Any,
-    requires: tuple[str, ...],
-    overrides: Mapping[str, Override],
-) -> RuleFile:
+def rule_file(pack: str, path: str, text: str, document: Any, requires: tuple[str, ...], changes: Changes) -> RuleFile:
     """A rule file as it is deployed: its own text, or, where an override touches it, the changed rules."""
     lines = _alert_lines(text)
-    own = {address.split("/", 1)[1]: o for address, o in overrides.items() if address.startswith(f"{pack}/")}
-    changed = _overridden(document, own)
-    alerts = tuple(_alert(pack, rule, f"rules/{path}:{lines.get(rule['alert'], 1)}") for rule in _alerting(changed))
+    changed = _overridden(document, changes)
+    shipped = {rule["alert"]: rule for rule in _alerting(document)}
+    alerts = tuple(
+        _alert(pack, rule, f"rules/{path}:{lines.get(rule['alert'], 1)}", digest(shipped[rule["alert"]]))
+        for rule in _alerting(changed)
+    )
     return RuleFile(
         path=path,
         text=text if changed is document else to_yaml(changed),
         requires=requires,
         alerts=alerts,
-        written=tuple(f"{pack}/{rule['alert']}" for rule in _alerting(document)),
+        written=tuple(f"{pack}/{name}" for name in shipped),
     )
 
 
-def _alert(name: str, rule: dict[str, Any], place: str) -> Alert:
+def _alert(name: str, rule: dict[str, Any], place: str, seen: str) -> Alert:
     return Alert(
         pack=name,
         name=rule["alert"],
@@ -148,6 +157,7 @@ def _alert(name: str, rule: dict[str, Any], place: str) -> Alert:
         labels=rule.get("labels") or {},
         annotations=rule.get("annotations") or {},
         place=place,
+        seen=seen,
     )
 
 
@@ -168,20 +178,13 @@ def _alert_lines(text: str) -> dict[str, int]:
     return lines
 
 
-def _overridden(document: Any, overrides: Mapping[str, Override]) -> Any:
-    if not any(rule["alert"] in overrides for rule in _alerting(document)):
+def _overridden(document: Any, changes: Changes) -> Any:
+    # All of them: a threshold is looked for in every rule.
+    new = {id(rule): changes.of(rule) for rule in _alerting(document)}
+    if all(new[id(rule)] is rule for rule in _alerting(document)):
         return document
     groups = [
-        {**group, "rules": [new for rule in group["rules"] if (new := _rule(rule, overrides)) is not None]}
+        {**group, "rules": [kept for rule in group["rules"] if (kept := new.get(id(rule), rule)) is not None]}
         for group in document["groups"]
     ]
     return {**document, "groups": [group for group in groups if group["rules"]]}
-
-
-def _rule(rule: dict[str, Any], overrides: Mapping[str, Override]) -> dict[str, Any] | None:
-    override = overrides.get(rule.get("alert", ""))
-    if override is None:
-        return rule
-    if override.disabled:
-        return None
-    return {**rule, "for": override.wait} if override.wait else rule

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from rules import RuleFile, rule_file
+from rules.overrides import Changes
 from stacks.service import PLATFORM, ScrapeJob, to_yaml
 from stacks.settings import Override
 
@@ -12,10 +13,12 @@ RUNBOOK = "https://watchstack.dev/runbooks/TargetMissing"
 
 def file(jobs: Sequence[ScrapeJob], overrides: Mapping[str, Override]) -> RuleFile:
     document = {"groups": [{"name": "platform.target-missing", "rules": [_rule(job) for job in jobs]}]}
-    return rule_file(PLATFORM, PATH, to_yaml(document), document, (), overrides)
+    changes = Changes(PLATFORM, overrides, {}, generated=True)
+    return rule_file(PLATFORM, PATH, to_yaml(document), document, (), changes)
 
 
 def _rule(job: ScrapeJob) -> dict[str, object]:
+    targets = ", ".join(target.instance for target in job.targets)
     return {
         "alert": "TargetMissing",
         "expr": f'absent(up{{job="{job.job}"}})',
@@ -23,7 +26,7 @@ def _rule(job: ScrapeJob) -> dict[str, object]:
         "labels": {"severity": "warning", "system": job.system, "component": job.job, "missing_job": job.job},
         "annotations": {
             "summary": f"Prometheus has no target for the declared job {job.job}.",
-            "description": f"Job {job.job} should scrape {job.instance}, and has had no target for 10 minutes.",
+            "description": f"Job {job.job} should scrape {targets}, and has had no target for 10 minutes.",
             "runbook_url": RUNBOOK,
         },
     }

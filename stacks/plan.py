@@ -1,39 +1,25 @@
 """The Plan: everything an environment will be, as frozen values, before anything is touched."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import apps
-import dashboards
 import rules
 from apps import Profile
 from rules import Alert, Pack, RuleFile, target_missing
-from stacks.service import PLATFORM, Endpoint, File, Ground, LogSource, ScrapeJob, Service
-from stacks.services import (
-    alertmanager,
-    capture,
-    collector,
-    grafana,
-    loki,
-    node_exporter,
-    prometheus,
-    workload,
-)
+from stacks import inventory, jobs, routing
+from stacks.jobs import LeftOut
+from stacks.routing import Reach
+from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
+from stacks.services import alertmanager, collector, grafana, jaeger, loki, node_exporter, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
+COMMON_PACKS = (PLATFORM, "containers")
 PLATFORM_DASHBOARDS = ("stack-health",)
 
 # What a panel, a link or a rule may need and an environment may lack.
-OPTIONAL = frozenset({"cadvisor", grafana.NAME, "jaeger", loki.NAME, collector.NAME, node_exporter.NAME})
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeftOut:
-    """What the environment does not get, and why."""
-
-    what: str
-    because: str
+OPTIONAL = frozenset({"cadvisor", grafana.NAME, jaeger.NAME, loki.NAME, collector.NAME, node_exporter.NAME})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,131 +55,64 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     profiles = tuple(apps.profile(system) for system in settings.systems)
     boards = tuple(sorted({*PLATFORM_DASHBOARDS, *(name for profile in profiles for name in profile.dashboards)}))
 
-    names = _names(settings, profiles, missing)
+    simulated = inventory.simulated(settings, profiles)
+    names = inventory.names(settings, simulated, missing)
     lacking = OPTIONAL - names
-    described = _describe(settings, ground, profiles, names)
+    to = inventory.reach(settings, ground, simulated)
+    described = inventory.describe(settings, ground, profiles, simulated, names, to)
     if settings.grafana.enabled:
-        described.append(_grafana(settings, ground, boards, lacking))
+        described.append(inventory.grafana_with(settings, ground, boards, lacking))
     running = [service for service in described if service.name in names]
     absent = [service for service in described if service.name not in names]
 
-    jobs = _jobs(settings, ground, running, profiles)
+    scraped, left_out = _jobs(settings, ground, running, profiles)
     packs = _packs(settings, profiles)
-    files, left_out = _prune(packs, names)
-    files.append(target_missing.file(jobs, settings.override))
+    reachable = names | {name for service in running for name in service.aliases} | _given(settings)
+    files, pruned = _prune(packs, reachable)
+    files.append(target_missing.file(scraped, settings.override))
     alertmanagers = [ground.address(alertmanager.NAME, alertmanager.PORT)]
-    running.append(prometheus.service(settings, ground, jobs, _deployed(files), alertmanagers))
+    running.append(prometheus.service(settings, ground, scraped, _deployed(files), alertmanagers))
+    left_out += pruned
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
+    left_out += [
+        LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
+        for name in routing.without_mail(profiles, to)
+    ]
     plan = Plan(
         settings=settings,
         ground=ground,
         services=_by_name(running),
         absent=_by_name(absent),
-        jobs=jobs,
+        jobs=scraped,
         alerts=tuple(alert for file in files for alert in file.alerts),
         dashboards=boards,
         profiles=profiles,
         left_out=tuple(left_out),
         lacking=lacking,
     )
-    _demand(plan, sorted({address for pack in packs for file in pack.files for address in file.written}))
+    _demand(plan, to, sorted({address for pack in packs for file in pack.files for address in file.written}))
     return plan
-
-
-def _names(settings: Settings, profiles: Sequence[Profile], missing: Mapping[str, str]) -> frozenset[str]:
-    """The services that will run: what logs come from, and what rules and panels may rely on."""
-    wanted = {
-        prometheus.NAME: True,
-        alertmanager.NAME: True,
-        capture.NAME: settings.capture.enabled,
-        collector.NAME: settings.loki.enabled,
-        grafana.NAME: settings.grafana.enabled and grafana.NAME not in missing,
-        loki.NAME: settings.loki.enabled,
-        node_exporter.NAME: settings.node_exporter.enabled,
-        **{profile.system: settings.systems[profile.system].workload for profile in profiles},
-    }
-    return frozenset(name for name, runs in wanted.items() if runs)
-
-
-def _describe(settings: Settings, ground: Ground, profiles: Sequence[Profile], names: frozenset[str]) -> list[Service]:
-    """The services that run, but Prometheus and Grafana, which are told of all the others."""
-    receiver = ground.address(capture.NAME, capture.PORT) if capture.NAME in names else None
-    described = [alertmanager.service(settings, ground, profiles, receiver)]
-    if capture.NAME in names:
-        described.append(capture.service(ground))
-    if loki.NAME in names:
-        described.append(loki.service(settings, ground))
-        described.append(collector.service(ground, _log_sources(names, profiles), _loki_url(ground)))
-    if node_exporter.NAME in names:
-        described.append(node_exporter.service(ground))
-    return described + [
-        workload.service(ground, profile.system, profile.workload.program, profile.workload.port)
-        for profile in profiles
-        if profile.workload and profile.system in names
-    ]
-
-
-def _grafana(settings: Settings, ground: Ground, boards: Sequence[str], lacking: frozenset[str]) -> Service:
-    files = [
-        File(
-            path=f"{grafana.DASHBOARDS}/{name}.json",
-            text=dashboards.render(name, lacking),
-            on_change="watched",
-        )
-        for name in boards
-    ]
-    return grafana.service(
-        ground,
-        ground.url(prometheus.NAME, prometheus.PORT),
-        _loki_url(ground) if settings.loki.enabled else None,
-        ground.url(alertmanager.NAME, alertmanager.PORT),
-        files,
-    )
-
-
-def _loki_url(ground: Ground) -> str:
-    return ground.url(loki.NAME, loki.PORT)
-
-
-def _log_sources(names: Collection[str], profiles: Sequence[Profile]) -> list[LogSource]:
-    systems = {profile.system for profile in profiles}
-    return [
-        LogSource(service=name, system=name if name in systems else PLATFORM, glob=f"../{name}/log/*.log")
-        for name in sorted(names)
-    ]
 
 
 def _jobs(
     settings: Settings, ground: Ground, running: Sequence[Service], profiles: Sequence[Profile]
-) -> tuple[ScrapeJob, ...]:
-    own = [
-        ScrapeJob(
-            job=service.name,
-            address=ground.address(service.name, port := service.port(service.metrics.port)),
-            instance=f"{service.name}:{port}",
-            system=PLATFORM,
-            path=service.metrics.path,
-        )
-        for service in running
-        if service.metrics
-    ]
-    applications = [
-        ScrapeJob(
-            job=job.job,
-            address=settings.systems[profile.system].target or ground.address(job.service, job.port),
-            instance=settings.systems[profile.system].target or f"{job.service}:{job.port}",
-            system=profile.system,
-            path=job.path,
-            interval=job.interval,
-        )
-        for profile in profiles
-        for job in profile.jobs
-    ]
-    return tuple(sorted([prometheus.own_job(ground), *own, *applications], key=lambda job: job.job))
+) -> tuple[tuple[ScrapeJob, ...], list[LeftOut]]:
+    names = {name for service in running for name in (service.name, *service.aliases)}
+    found, left_out = [prometheus.own_job(ground), *jobs.own(ground, running)], []
+    for profile in profiles:
+        more, without = jobs.of_system(ground, profile, settings.systems[profile.system], names)
+        found += more
+        left_out += without
+    return tuple(sorted(found, key=lambda job: job.job)), left_out
+
+
+def _given(settings: Settings) -> set[str]:
+    """The services of real systems, by their names in the profiles."""
+    return {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
 
 
 def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
-    wanted = {PLATFORM: settings.platform_pack}
+    wanted: dict[str, str] = dict.fromkeys(COMMON_PACKS, "v1") | {str(name): v for name, v in settings.packs.items()}
     for profile in profiles:
         wanted |= dict.fromkeys(profile.packs, settings.systems[profile.system].pack)
     return [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
@@ -221,17 +140,15 @@ def _by_name(services: Iterable[Service]) -> tuple[Service, ...]:
     return tuple(sorted(services, key=lambda service: service.name))
 
 
-def _demand(plan: Plan, written: Sequence[str]) -> None:
+def _demand(plan: Plan, to: Reach, written: Sequence[str]) -> None:
     """Refused if the settings name an alert that is not there, or do not give a secret that is needed."""
     problems = [
         f"watchstack:override.{address}: no such alert; {nearest(address, list(written))}"
         for address in sorted({*plan.settings.override} - {*written})
     ]
-    problems += [
-        f"watchstack:systems.{profile.system}.workload: apps/{profile.system}.yaml names none; give `target` instead"
-        for profile in plan.profiles
-        if plan.settings.systems[profile.system].workload and profile.workload is None
-    ]
+    for profile in plan.profiles:
+        problems += jobs.problems(profile, plan.settings.systems[profile.system])
+    problems += routing.unreachable(plan.profiles, to)
     problems += [
         f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}. Give it with "
         f"`pulumi config set --secret --path 'watchstack:secrets.{secret.secret}'`, or `file: PATH` in the stack file"

@@ -4,7 +4,9 @@ Services run in a directory of their own, and every path here is relative to it,
 files work as processes, in containers and in pods.
 """
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import yaml
@@ -30,11 +32,20 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class SecretFile:
-    """A file of mode 0400 with the value of a secret of the environment, or a generated one."""
+    """A file of mode 0400 with the value of a secret of the environment, or a generated one.
+
+    A generated value is made once for an environment: services that name the same secret get the same value.
+    With `json_key` the file is a JSON object that holds the value under this key.
+    """
 
     path: str
     secret: str
     generated: bool = False
+    json_key: str | None = None
+
+    def text(self, value: str) -> str:
+        """What the file holds."""
+        return json.dumps({self.json_key: value}) if self.json_key else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +72,26 @@ class Reload:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScrapeJob:
-    """A job of Prometheus. `address` is what it connects to, `instance` what its series are called."""
+class ScrapeTarget:
+    """`address` is what Prometheus connects to, `instance` what the series are called; `labels` join them."""
 
-    job: str
     address: str
     instance: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScrapeJob:
+    """A job of Prometheus. `token` names the secret that goes with a scrape."""
+
+    job: str
     system: str
+    targets: tuple[ScrapeTarget, ...]
     path: str = "/metrics"
     interval: str | None = None
+    scheme: str = "http"
+    token: str | None = None
+    honor_labels: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +105,16 @@ class LogSource:
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One program. `args` follow the program's name; `product` is its row in `toolchain/versions.yaml`."""
+    """One program. `args` follow the program's name; `product` is its row in `toolchain/versions.yaml`.
+
+    `aliases` are names under which others reach it besides its own. No secret stands in `environment`.
+    """
 
     name: str
     product: str
     program: str
     args: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
     ports: tuple[Port, ...] = ()
     files: tuple[File, ...] = ()
     secrets: tuple[SecretFile, ...] = ()
@@ -97,6 +123,7 @@ class Service:
     reload: Reload | None = None
     metrics: Endpoint | None = None
     page: Endpoint | None = None
+    aliases: tuple[str, ...] = ()
 
     def port(self, name: str) -> int:
         return next(port.number for port in self.ports if port.name == name)
@@ -110,7 +137,7 @@ class Ground:
     port_offset: int = 0
 
     def bind(self, number: int) -> int:
-        return number + self.port_offset
+        return number + (self.port_offset if self.target == "local" else 0)
 
     def listen(self, number: int) -> str:
         """`host:port` that a service listens on."""

@@ -16,6 +16,31 @@ SECRETS = f"{PROJECT}:secrets"
 Version = Annotated[str, Field(pattern=r"^v[1-9][0-9]*$")]
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+ServiceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*(:[0-9]{1,5})?$")]
+HostPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$")]
+Target = Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+|[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$")]
+Mail = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+
+
+class PostgresExporter(Strict):
+    """A PostgreSQL server to watch."""
+
+    address: HostPort = Field(description="Where the server is.", examples=["127.0.0.1:5432"])
+    database: str = Field("postgres", description="The database to connect to.")
+    user: str = Field("postgres", description="A role with `pg_monitor`.")
+    password: Name = Field(description="Name of the secret with its password.")
+
+
+class RedisExporter(Strict):
+    """A Redis server to watch."""
+
+    address: HostPort = Field(description="Where the server is.", examples=["127.0.0.1:6379"])
+    password: Name | None = Field(default=None, description="Name of the secret with its password.")
+
+
+class Exporters(Strict):
+    postgres: PostgresExporter | None = Field(default=None, description="Run postgres_exporter for this server.")
+    redis: RedisExporter | None = Field(default=None, description="Run redis_exporter for this server.")
 
 
 class System(Strict):
@@ -26,16 +51,22 @@ class System(Strict):
         default=False,
         description="Run the simulated application in place of the real one, with fault switches.",
     )
-    target: str | None = Field(
-        default=None,
-        description="`host:port` of the real application. Not with `workload`.",
-        examples=["127.0.0.1:8000"],
+    targets: dict[ServiceName, Target] = Field(
+        {},
+        description="Where the services of the real application are, by their names in the profile, with "
+        "`:port` where its ports are in different places. Not with `workload`.",
+        examples=[{"boss-workflow": "127.0.0.1:8000"}],
     )
+    token: Name | None = Field(
+        default=None, description="Name of the secret with the bearer token that the application asks of a scrape."
+    )
+    jobs: tuple[Name, ...] = Field((), description="Scrape jobs of the profile that are off unless named here.")
+    exporters: Exporters = Field(Exporters(), description="Servers that the system uses, watched by real exporters.")
 
     @model_validator(mode="after")
     def _one_application(self) -> "System":
-        if self.workload == (self.target is not None):
-            raise ValueError("give either `workload: true` or the `target` host:port of the real application")
+        if self.workload == bool(self.targets):
+            raise ValueError("give either `workload: true` or the `targets` of the real application")
         return self
 
 
@@ -57,6 +88,23 @@ class Loki(Strict):
     volume: Size = Field("10GB", description="Size of the volume.")
 
 
+class Jaeger(Strict):
+    enabled: bool = Field(default=True, description="Run Jaeger and the trace pipeline of the collector.")
+    retention: Duration = Field("72h", description="How long traces are kept.")
+    volume: Size = Field("5GB", description="Size of the volume.")
+
+
+class Email(Strict):
+    """The mail server for receivers that send mail."""
+
+    smarthost: HostPort = Field(description="The mail server.")
+    sender: Mail = Field(alias="from", description="The address that mail comes from.")
+    to: tuple[Mail, ...] = Field(description="Who gets it.", min_length=1)
+    username: str | None = Field(default=None, description="To log in with.")
+    password: Name | None = Field(default=None, description="Name of the secret with the password.")
+    tls: bool = Field(default=True, description="Refuse to send without TLS.")
+
+
 class Switch(Strict):
     enabled: bool = Field(default=True, description="Run it.")
 
@@ -64,9 +112,20 @@ class Switch(Strict):
 class Override(Strict):
     """A change to a shipped alert, addressed as `<pack>/<alert>`."""
 
+    threshold: float | None = Field(
+        default=None, description="The number in the condition, for alerts whose pack declares one."
+    )
     wait: Wait | None = Field(default=None, alias="for", description="How long the condition must hold.")
+    severity: Literal["critical", "warning", "info"] | None = Field(
+        default=None, description="Another severity, and so other receivers."
+    )
+    labels: dict[Label, str] = Field({}, description="Labels in addition, or in place of its own.")
     disabled: bool = Field(default=False, description="Leave the alert out.")
     because: str = Field(description="The reason, shown with the alert.", min_length=8)
+    seen: str | None = Field(
+        default=None,
+        description="The alert that it was written for, as eight characters of docs/alerts.md. Another one is refused.",
+    )
 
 
 class Secret(Strict):
@@ -105,7 +164,7 @@ class Settings(Strict):
     """One environment."""
 
     environment: Name = Field(description="The stack's name; not a key of the file.", exclude=True)
-    target: Literal["local"] = Field(description="The ground the environment runs on.")
+    target: Literal["local", "docker", "kubernetes"] = Field(description="The ground the environment runs on.")
     lifecycle: Literal["ephemeral", "durable"] = Field(
         description="`ephemeral`: destroy removes the data too. `durable`: the data outlives destroy."
     )
@@ -116,18 +175,25 @@ class Settings(Strict):
         description="On `local`, added to every port: 10000 puts Prometheus (9090) on 19090. One block an environment.",
     )
     external_labels: dict[Label, str] = Field(
-        {}, description="Labels on everything that leaves this Prometheus. `environment` is set by itself."
+        {},
+        description="Labels on everything that leaves this Prometheus. `cluster` and `environment` are the "
+        "environment's name unless given.",
     )
     systems: dict[Name, System] = Field(description="The monitored systems. The first also gets the platform's alerts.")
-    platform_pack: Version = Field("v1", description="Version of the platform's rule pack.")
+    packs: dict[Literal["platform", "containers"], Version] = Field(
+        {},
+        description="Versions of the packs that every environment has, as far as it runs what they need; else `v1`.",
+    )
     prometheus: Prometheus = Field(Prometheus(), description="Metrics and rules.")
     alertmanager: Alertmanager = Field(Alertmanager(), description="Notifications.")
     loki: Loki = Field(Loki(), description="Logs.")
+    jaeger: Jaeger = Field(Jaeger(), description="Traces.")
     grafana: Switch = Field(Switch(), description="Dashboards.")
     node_exporter: Switch = Field(Switch(), description="Metrics of the host.")
     capture: Switch = Field(
         Switch(), description="A receiver that keeps what it is sent, for tests, drills and a first try."
     )
+    email: Email | None = Field(default=None, description="The mail server. Without it, receivers send no mail.")
     override: dict[str, Override] = Field({}, description="Changes to shipped alerts, by `<pack>/<alert>`.")
     secrets: dict[Name, Secret] = Field({}, description="Secrets by name: Discord webhook, heartbeat address.")
 
@@ -141,8 +207,11 @@ class Settings(Strict):
         return self
 
 
-def from_stack_file(path: Path, environment: str) -> Settings:
-    """Settings of a stack file; secrets in it stay encrypted. Refused where it cannot be used."""
+def from_stack_file(path: Path, environment: str, changes: Mapping[str, str] | None = None) -> Settings:
+    """Settings of a stack file; secrets in it stay encrypted. Refused where it cannot be used.
+
+    `changes` are values by key as `pulumi up -c` takes them, with or without the project's name.
+    """
     try:
         document = yaml.safe_load(path.read_text())
     except FileNotFoundError:
@@ -151,7 +220,8 @@ def from_stack_file(path: Path, environment: str) -> Settings:
         raise Refused(f"{path}: not YAML: {problem}") from None
     config = (document or {}).get("config") or {}
     # `pulumi config set` writes every value as a string, and means what stands in it.
-    values = {key: _value(value) if isinstance(value, str) else value for key, value in config.items()}
+    given = {key if ":" in key else f"{PROJECT}:{key}": value for key, value in (changes or {}).items()}
+    values = {key: _value(value) if isinstance(value, str) else value for key, value in (config | given).items()}
     return _settings(values, environment)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import rules
 from stacks import plan
 from stacks.plan import Plan
 from stacks.settings import Settings
@@ -20,6 +21,13 @@ LEAST = {
 }
 
 MakePlan = Callable[..., Plan]
+
+
+def seen(address: str) -> str:
+    """What an override of this alert has to give as `seen`."""
+    pack, _, name = address.partition("/")
+    alerts = (alert for file in rules.pack(pack, "v1", {}).files for alert in file.alerts)
+    return next(alert.seen for alert in alerts if alert.name == name)
 
 
 @pytest.fixture(scope="session")

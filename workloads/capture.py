@@ -1,12 +1,11 @@
 """A stand-in for the receivers of notifications: keeps what arrives, and shows it.
 
-    python -m workloads.capture --listen 127.0.0.1:19099 --data data
+    python -m workloads.capture --listen http=127.0.0.1:19099 --data data
 
 Alertmanager posts to `/discord`, `/webhook`, `/heartbeat` or any other path. `GET /` is a page for
 people, `GET /notifications` the same as JSON.
 """
 
-import argparse
 import json
 import logging
 import time
@@ -18,18 +17,20 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from workloads import logs
+from instrument import logs
+from instrument.timestamps import timestamp
+from workloads.arguments import parse
 from workloads.body import json_body, refusal
 from workloads.capture_page import page
-from workloads.serve import address, serve
+from workloads.scrape import scraped
+from workloads.serve import serve
 
 LARGEST = 1024 * 1024
 KEPT = 1000
@@ -38,7 +39,7 @@ FILE_BYTES = 10 * 1024 * 1024
 FILES = 3
 # On the page. Heartbeats come every minute: of them it shows the last time only.
 SHOWN = 200
-KINDS = ("discord", "webhook", "heartbeat", "slack", "other")
+KINDS = ("discord", "webhook", "heartbeat", "slack", "email", "other")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -53,7 +54,7 @@ class Notification:
 
     def told(self) -> dict[str, Any]:
         """What is shown of it."""
-        return {"received": logs.timestamp(self.received), "path": self.path, "body": json.loads(self.raw)}
+        return {"received": timestamp(self.received), "path": self.path, "body": json.loads(self.raw)}
 
 
 class Notifications:
@@ -147,25 +148,22 @@ class Capture:
         beats = [found for found in newest if _kind(found.path) == "heartbeat"]
         others = [found for found in newest if _kind(found.path) != "heartbeat"]
         shown = [found.told() for found in others[:SHOWN]]
-        last = logs.timestamp(beats[0].received) if beats else ""
+        last = timestamp(beats[0].received) if beats else ""
         # What arrived is foreign text: nothing in it may run or load anything.
         policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
         return HTMLResponse(page(shown, last), headers={"Content-Security-Policy": policy})
 
-    async def _metrics(self, _request: Request) -> Response:
-        return Response(generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+    async def _metrics(self, request: Request) -> Response:
+        return scraped(self._registry, request)
 
     async def _healthz(self, _request: Request) -> Response:
         return PlainTextResponse("ok")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="workloads.capture")
-    parser.add_argument("--listen", type=address, default="127.0.0.1:9099", metavar="HOST:PORT")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="directory of notifications.jsonl")
-    asked = parser.parse_args()
-    logs.configure("capture")
-    serve(Capture(asked.data).app, asked.listen)
+    asked = parse("workloads.capture")
+    logs.configure("capture", file=asked.log_file)
+    serve({asked.listen["http"]: Capture(asked.data).app})
 
 
 def _kind(path: str) -> str:

@@ -1,16 +1,16 @@
-"""Run an ASGI application until SIGTERM, with other work beside it."""
+"""Run ASGI applications, each on its own port, until SIGTERM, with other work beside them."""
 
 import argparse
 import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -29,16 +29,43 @@ def address(text: str) -> Address:
 
 
 def serve(
-    app: Starlette, listen: Address, *, beside: Work | None = None, stopping: Callable[[], None] | None = None
+    apps: Mapping[Address, ASGIApp],
+    *,
+    beside: Work | None = None,
+    stopping: Callable[[], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then return.
+    """Serve each application on its address until SIGTERM or SIGINT, then return. The first one has a lifespan.
 
-    `beside` starts when the port is open and is cancelled first on the way out; when it fails, serving ends.
+    `beside` starts when the ports are open and is cancelled first on the way out; when it fails, serving ends.
     `stopping` is called before requests under way are waited for (1 s at most).
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
-    config = uvicorn.Config(
+    configs = [_config(_by_port(apps), where) for where in apps]
+    _Server(configs[0], beside, stopping).run([_bound(config) for config in configs])
+
+
+def _bound(config: uvicorn.Config) -> socket.socket:
+    bound = config.bind_socket()
+    # asyncio does it for the sockets that it opens itself; without it every answer waits 40 ms for an acknowledgement.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound
+
+
+def _by_port(apps: Mapping[Address, ASGIApp]) -> ASGIApp:
+    """One application, that answers on each port as the application of that port does."""
+    ports = {where.port: app for where, app in apps.items()}
+    first = next(iter(apps.values()))
+
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        app = first if scope["type"] == "lifespan" else ports[scope["server"][1]]
+        await app(scope, receive, send)
+
+    return dispatch
+
+
+def _config(app: ASGIApp, listen: Address) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         listen.host,
         listen.port,
@@ -46,9 +73,7 @@ def serve(
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=1,
-        ws="none",
     )
-    _Server(config, beside, stopping).run()
 
 
 class _Server(uvicorn.Server):

@@ -11,7 +11,7 @@ def service(ground: Ground) -> Service:
         name=NAME,
         product="python",
         program="workloads.capture",
-        args=("--listen", ground.listen(PORT), "--data", "data"),
+        args=("--listen", "http=" + ground.listen(PORT), "--data", "data"),
         ports=(Port(name="http", number=PORT),),
         volumes=(Volume(path="data", size=64 * 2**20),),
         ready=Endpoint(port="http", path="/healthz"),

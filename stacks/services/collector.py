@@ -1,4 +1,4 @@
-"""OpenTelemetry Collector: reads every service's log files and takes OTLP, and hands logs to Loki."""
+"""OpenTelemetry Collector: reads every service's log files, takes OTLP, hands logs to Loki and traces to Jaeger."""
 
 from collections.abc import Sequence
 
@@ -13,25 +13,42 @@ QUEUE = 256 * 2**20
 
 # Prometheus, Alertmanager and node_exporter write `time`, Loki and the collector `ts`.
 _RFC3339 = "2006-01-02T15:04:05.999999999Z07:00"
-_OPERATORS = (
+
+
+def _time(key: str) -> dict[str, object]:
+    return {
+        "type": "time_parser",
+        "if": f"attributes.{key} != nil",
+        "parse_from": f"attributes.{key}",
+        "layout_type": "gotime",
+        "layout": _RFC3339,
+        "on_error": "send_quiet",
+    }
+
+
+_OPERATORS: tuple[dict[str, object], ...] = (
     {"type": "json_parser", "if": 'body matches "^{"', "on_error": "send_quiet"},
-    *(
-        {
-            "type": "time_parser",
-            "if": f"attributes.{key} != nil",
-            "parse_from": f"attributes.{key}",
-            "layout_type": "gotime",
-            "layout": _RFC3339,
-            "on_error": "send_quiet",
-        }
-        for key in ("time", "ts")
-    ),
+    _time("time"),
+    _time("ts"),
     {"type": "severity_parser", "if": "attributes.level != nil", "parse_from": "attributes.level"},
+    {
+        "type": "trace_parser",
+        "if": "attributes.trace_id != nil",
+        "trace_id": {"parse_from": "attributes.trace_id"},
+        "span_id": {"parse_from": "attributes.span_id"},
+        "on_error": "send_quiet",
+    },
 )
 
+# Lines and spans wait on disk for as long as their store is away, and survive a restart of the collector.
+_WAITS = {
+    "retry_on_failure": {"max_elapsed_time": "0s"},
+    "sending_queue": {"storage": "file_storage", "queue_size": 1000},
+}
 
-def service(ground: Ground, sources: Sequence[LogSource], loki: str) -> Service:
-    """`loki` is the URL of Loki."""
+
+def service(ground: Ground, sources: Sequence[LogSource], loki: str | None, jaeger: str | None) -> Service:
+    """`loki` is the URL of Loki, `jaeger` the host:port of Jaeger's OTLP receiver; at least one of them."""
     return Service(
         name=NAME,
         product="otelcol",
@@ -43,7 +60,7 @@ def service(ground: Ground, sources: Sequence[LogSource], loki: str) -> Service:
             Port(name="metrics", number=METRICS),
             Port(name="health", number=HEALTH),
         ),
-        files=(File(path="etc/collector.yml", text=to_yaml(_config(ground, sources, loki))),),
+        files=(File(path="etc/collector.yml", text=to_yaml(_config(ground, sources if loki else (), loki, jaeger))),),
         # Read positions and lines that Loki has not taken yet.
         volumes=(Volume(path="data", size=QUEUE),),
         ready=Endpoint(port="health", path="/"),
@@ -53,12 +70,20 @@ def service(ground: Ground, sources: Sequence[LogSource], loki: str) -> Service:
     )
 
 
-def _config(ground: Ground, sources: Sequence[LogSource], loki: str) -> dict[str, object]:
+def _config(ground: Ground, sources: Sequence[LogSource], loki: str | None, jaeger: str | None) -> dict[str, object]:
     files = {f"file_log/{source.service}": _file_log(source) for source in sources}
     otlp = {
         "grpc": {"endpoint": ground.listen(OTLP_GRPC)},
         "http": {"endpoint": ground.listen(OTLP_HTTP)},
     }
+    exporters: dict[str, object] = {}
+    pipelines: dict[str, object] = {}
+    if loki:
+        exporters["otlp_http/loki"] = {"endpoint": f"{loki}/otlp", **_WAITS}
+        pipelines["logs"] = _pipeline(["otlp", *files], "otlp_http/loki")
+    if jaeger:
+        exporters["otlp_grpc/jaeger"] = {"endpoint": jaeger, "tls": {"insecure": True}, **_WAITS}
+        pipelines["traces"] = _pipeline(["otlp"], "otlp_grpc/jaeger")
     return {
         "extensions": {
             "health_check": {"endpoint": ground.listen(HEALTH)},
@@ -69,29 +94,20 @@ def _config(ground: Ground, sources: Sequence[LogSource], loki: str) -> dict[str
             "memory_limiter": {"check_interval": "1s", "limit_mib": 256, "spike_limit_mib": 64},
             "batch": {"timeout": "1s"},
         },
-        "exporters": {
-            "otlp_http/loki": {
-                "endpoint": f"{loki}/otlp",
-                # Lines wait on disk for as long as Loki is away, and survive a restart of the collector.
-                "retry_on_failure": {"max_elapsed_time": "0s"},
-                "sending_queue": {"storage": "file_storage", "queue_size": 1000},
-            }
-        },
+        "exporters": exporters,
         "service": {
             "extensions": ["health_check", "file_storage"],
-            "pipelines": {
-                "logs": {
-                    "receivers": ["otlp", *files],
-                    "processors": ["memory_limiter", "batch"],
-                    "exporters": ["otlp_http/loki"],
-                }
-            },
+            "pipelines": pipelines,
             "telemetry": {
                 "logs": {"encoding": "json", "level": "warn"},
                 "metrics": {"readers": [{"pull": {"exporter": {"prometheus": _reader(ground)}}}]},
             },
         },
     }
+
+
+def _pipeline(receivers: list[str], exporter: str) -> dict[str, object]:
+    return {"receivers": receivers, "processors": ["memory_limiter", "batch"], "exporters": [exporter]}
 
 
 def _file_log(source: LogSource) -> dict[str, object]:

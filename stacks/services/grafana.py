@@ -2,7 +2,8 @@
 
 import configparser
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from stacks.service import Endpoint, File, Ground, Port, SecretFile, Service, Volume, to_yaml
 
@@ -11,7 +12,8 @@ PORT = 3000
 PASSWORD = "grafana-admin"  # noqa: S105 - the secret's name
 DASHBOARDS = "etc/dashboards"
 
-# From a log line to the metrics of the service that wrote it. Grafana expands ${} in these files; $$ keeps it out.
+# From a log line to the metrics of the service that wrote it, and to its trace. Grafana expands ${} in these files;
+# $$ keeps it out.
 _TO_METRICS = {
     "name": "metrics",
     "matcherType": "label",
@@ -20,12 +22,36 @@ _TO_METRICS = {
     "url": 'up{job="$${__value.raw}"}',
     "urlDisplayLabel": "Is it up?",
 }
+_TO_TRACE = {
+    "name": "trace",
+    "matcherType": "label",
+    "matcherRegex": "trace_id",
+    "datasourceUid": "jaeger",
+    "url": "$${__value.raw}",
+    "urlDisplayLabel": "Trace",
+}
+# From a trace to the lines that were written under it, and to the requests of the service it passed through.
+_TO_LOGS = {
+    "datasourceUid": "loki",
+    "spanStartTimeShift": "-5m",
+    "spanEndTimeShift": "5m",
+    "customQuery": True,
+    "query": '{service_name="$${__span.tags["service.name"]}"} | trace_id="$${__span.traceId}"',
+}
 
 
-def service(
-    ground: Ground, prometheus: str, loki: str | None, alertmanager: str, dashboards: Sequence[File]
-) -> Service:
-    """URLs of the data sources, and the dashboards as files below `etc/dashboards`."""
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The URLs of the data sources."""
+
+    prometheus: str
+    alertmanager: str
+    loki: str | None
+    jaeger: str | None
+
+
+def service(ground: Ground, sources: Sources, dashboards: Sequence[File]) -> Service:
+    """`dashboards` are files below `etc/dashboards`."""
     return Service(
         name=NAME,
         product="grafana",
@@ -36,7 +62,7 @@ def service(
             File(path="etc/grafana.ini", text=_ini(ground), on_change="restart"),
             File(
                 path="etc/provisioning/datasources/watchstack.yml",
-                text=to_yaml({"apiVersion": 1, "prune": True, "datasources": _sources(prometheus, loki, alertmanager)}),
+                text=to_yaml({"apiVersion": 1, "prune": True, "datasources": _sources(sources)}),
                 on_change="restart",
             ),
             File(
@@ -98,31 +124,25 @@ def _provider() -> dict[str, object]:
     return {"apiVersion": 1, "providers": [provider]}
 
 
-def _sources(prometheus: str, loki: str | None, alertmanager: str) -> list[dict[str, object]]:
-    base: dict[str, object] = {"access": "proxy", "editable": False}
-    sources: list[dict[str, object]] = [
-        {
-            **base,
-            "name": "Prometheus",
-            "uid": "prometheus",
-            "type": "prometheus",
-            "url": prometheus,
-            "isDefault": True,
-        }
-        | {
-            "jsonData": {
-                "httpMethod": "POST",
-                "timeInterval": "15s",
-                "manageAlerts": True,
-                "alertmanagerUid": "alertmanager",
-            }
-        },
-        {**base, "name": "Alertmanager", "uid": "alertmanager", "type": "alertmanager", "url": alertmanager}
-        | {"jsonData": {"implementation": "prometheus", "handleGrafanaManagedAlerts": False}},
-    ]
-    if loki:
-        sources.append(
-            {**base, "name": "Loki", "uid": "loki", "type": "loki", "url": loki}
-            | {"jsonData": {"maxLines": 1000, "manageAlerts": False, "derivedFields": [_TO_METRICS]}}
-        )
-    return sources
+def _sources(sources: Sources) -> list[dict[str, object]]:
+    metrics: dict[str, object] = {
+        "httpMethod": "POST",
+        "timeInterval": "15s",
+        "manageAlerts": True,
+        "alertmanagerUid": "alertmanager",
+    }
+    alerts = {"implementation": "prometheus", "handleGrafanaManagedAlerts": False}
+    found = [_source("Alertmanager", sources.alertmanager, alerts)]
+    if sources.loki:
+        fields = [_TO_METRICS, _TO_TRACE] if sources.jaeger else [_TO_METRICS]
+        lines = {"maxLines": 1000, "manageAlerts": False, "derivedFields": fields}
+        found.append(_source("Loki", sources.loki, lines))
+    if sources.jaeger:
+        metrics["exemplarTraceIdDestinations"] = [{"name": "trace_id", "datasourceUid": "jaeger"}]
+        found.append(_source("Jaeger", sources.jaeger, {"tracesToLogsV2": _TO_LOGS} if sources.loki else {}))
+    return [_source("Prometheus", sources.prometheus, metrics) | {"isDefault": True}, *found]
+
+
+def _source(name: str, url: str, more: Mapping[str, object]) -> dict[str, object]:
+    kind = name.lower()
+    return {"access": "proxy", "editable": False, "name": name, "uid": kind, "type": kind, "url": url, "jsonData": more}

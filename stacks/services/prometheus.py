@@ -2,7 +2,20 @@
 
 from collections.abc import Sequence
 
-from stacks.service import PLATFORM, Endpoint, File, Ground, Port, Reload, ScrapeJob, Service, Volume, to_yaml
+from stacks.service import (
+    PLATFORM,
+    Endpoint,
+    File,
+    Ground,
+    Port,
+    Reload,
+    ScrapeJob,
+    ScrapeTarget,
+    SecretFile,
+    Service,
+    Volume,
+    to_yaml,
+)
 from stacks.settings import Settings
 from stacks.units import size_bytes, size_text
 
@@ -26,7 +39,8 @@ LIMITS = {
 
 def own_job(ground: Ground) -> ScrapeJob:
     """Prometheus watches itself like any other target."""
-    return ScrapeJob(job=NAME, address=ground.address(NAME, PORT), instance=f"{NAME}:{PORT}", system=PLATFORM)
+    target = ScrapeTarget(address=ground.address(NAME, PORT), instance=f"{NAME}:{PORT}")
+    return ScrapeJob(job=NAME, system=PLATFORM, targets=(target,))
 
 
 def service(
@@ -37,6 +51,7 @@ def service(
     alertmanagers: Sequence[str],
 ) -> Service:
     """`rules` are the rule files below `etc/rules`, `alertmanagers` the host:port of each."""
+    tokens = sorted({job.token for job in jobs if job.token})
     return Service(
         name=NAME,
         product="prometheus",
@@ -54,6 +69,7 @@ def service(
             File(path="etc/prometheus.yml", text=to_yaml(_config(settings, jobs, rules, alertmanagers))),
             *rules,
         ),
+        secrets=tuple(SecretFile(path=_secret(name), secret=name) for name in tokens),
         volumes=(Volume(path="data", size=size_bytes(settings.prometheus.volume)),),
         ready=Endpoint(port="http", path="/-/ready"),
         reload=Reload(
@@ -70,11 +86,7 @@ def _config(
     settings: Settings, jobs: Sequence[ScrapeJob], rules: Sequence[File], alertmanagers: Sequence[str]
 ) -> dict[str, object]:
     wanted = settings.prometheus
-    labels = {
-        "cluster": settings.environment,
-        **settings.external_labels,
-        "environment": settings.environment,
-    }
+    labels = {"cluster": settings.environment, "environment": settings.environment, **settings.external_labels}
     return {
         "global": {
             "scrape_interval": wanted.scrape_interval,
@@ -95,10 +107,27 @@ def sample_bytes(volume: str) -> str:
 
 
 def _scrape(job: ScrapeJob) -> dict[str, object]:
+    own: dict[str, object] = {
+        "scheme": job.scheme if job.scheme != "http" else None,
+        "scrape_interval": job.interval,
+        "honor_labels": job.honor_labels or None,
+        # Prometheus resolves it from the directory of its configuration file.
+        "authorization": {"credentials_file": f"../{_secret(job.token)}"} if job.token else None,
+    }
     return {
         "job_name": job.job,
         "metrics_path": job.path,
-        "static_configs": [{"targets": [job.address], "labels": {"instance": job.instance, "system": job.system}}],
-        **({"scrape_interval": job.interval} if job.interval else {}),
+        "static_configs": [
+            {
+                "targets": [target.address],
+                "labels": {**target.labels, "instance": target.instance, "system": job.system},
+            }
+            for target in job.targets
+        ],
+        **{key: value for key, value in own.items() if value is not None},
         **LIMITS,
     }
+
+
+def _secret(name: str) -> str:
+    return f"secrets/{name}"

@@ -1,27 +1,46 @@
-"""A simulated application, in place of the real one."""
+"""A process of a simulated system, in place of the real one."""
 
-from stacks.service import Endpoint, Ground, Port, Service
+from collections.abc import Collection, Iterator
 
+from apps import Process
+from stacks.service import Endpoint, Ground, Port, SecretFile, Service, Volume
+
+# Requests a second of the process that drives its system.
 RATE = 20
+_VOLUME = 64 * 2**20
 
 
-def service(ground: Ground, name: str, program: str, port: int) -> Service:
-    """Runs `workloads/<program>.py`, which drives itself with `RATE` requests a second."""
+def service(
+    ground: Ground, process: Process, otlp: str | None, generated: Collection[str], taken: Collection[str]
+) -> Service:
+    """Runs `workloads/<program>`. Traces go to the URL `otlp`; the ports named in `taken` others serve."""
+    ports = {name: number for name, number in process.ports.items() if name not in taken}
+    first = next(iter(ports))
     return Service(
-        name=name,
+        name=process.service,
         product="python",
-        program=f"workloads.{program}",
-        args=(
-            "--listen",
-            ground.listen(port),
-            "--log-file",
-            "log/app.log",
-            "--seed",
-            "1",
-            "--rate",
-            str(RATE),
+        program=f"workloads.{process.program}",
+        args=tuple(_arguments(ground, process, ports, otlp)),
+        ports=tuple(Port(name=name, number=number) for name, number in ports.items()),
+        secrets=tuple(
+            SecretFile(path=f"secrets/{name}", secret=name, generated=name in generated) for name in process.secrets
         ),
-        ports=(Port(name="http", number=port),),
-        ready=Endpoint(port="http", path="/health"),
-        page=Endpoint(port="http", path="/_sim/faults"),
+        volumes=(Volume(path="data", size=_VOLUME),) if process.data == "data" else (),
+        ready=Endpoint(port=first, path=process.ready),
+        page=Endpoint(port=first, path="/_sim/faults") if process.faults else None,
+        aliases=tuple(alias for alias in process.aliases if alias not in taken),
     )
+
+
+def _arguments(ground: Ground, process: Process, ports: dict[str, int], otlp: str | None) -> Iterator[str]:
+    for name, number in ports.items():
+        yield from ("--listen", f"{name}={ground.listen(number)}")
+    for peer, number in process.peers.items():
+        yield from ("--peer", f"{peer}={ground.url(peer, number)}")
+    yield from ("--log-file", "log/app.log", "--seed", "1")
+    if otlp:
+        yield from ("--otlp", otlp)
+    if process.drives:
+        yield from ("--rate", str(RATE))
+    if process.data != "data":
+        yield from ("--data", process.data)

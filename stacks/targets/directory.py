@@ -1,21 +1,25 @@
 """The directory of a local service: its configuration as given, its secrets, its volumes, and nothing else."""
 
+import contextlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+# Beside the services' directories: the secrets that were made for this environment.
+GENERATED = "secrets"
 
 _SECRET_MODE = 0o400
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Texts of files and of secret files, and secret files to generate, by path below the directory."""
+    """Texts of files and of secret files, and names of secrets to generate, by path below the directory."""
 
     directory: Path
     files: Mapping[str, str]
     secrets: Mapping[str, str]
-    generated: tuple[str, ...]
+    generated: Mapping[str, str]
     volumes: tuple[str, ...]
 
 
@@ -24,7 +28,9 @@ def differences(wanted: Wanted) -> list[str]:
     kept = {*wanted.files, *wanted.secrets, *wanted.generated}
     differing = [path for path, text in wanted.files.items() if _read(wanted.directory / path) != text]
     differing += [path for path, text in wanted.secrets.items() if not _is_secret(wanted.directory / path, text)]
-    differing += [path for path in wanted.generated if not _is_secret(wanted.directory / path, None)]
+    differing += [
+        path for path, name in wanted.generated.items() if not _is_secret(wanted.directory / path, _made(wanted, name))
+    ]
     differing += [path for path in wanted.volumes if not (wanted.directory / path).is_dir()]
     return sorted({*differing, *(path for path in configured(wanted.directory) if path not in kept)})
 
@@ -51,7 +57,7 @@ def put(wanted: Wanted) -> list[str]:
         elif path in wanted.secrets:
             _write(target, wanted.secrets[path], _SECRET_MODE)
         elif path in wanted.generated:
-            _write(target, secrets.token_urlsafe(32), _SECRET_MODE)
+            _write(target, _generate(wanted, wanted.generated[path]), _SECRET_MODE)
         elif path not in wanted.volumes:
             target.unlink()
     return changed
@@ -64,6 +70,26 @@ def restore(directory: Path, texts: Mapping[str, str]) -> None:
             (directory / path).unlink()
     for path, text in texts.items():
         _write(directory / path, text, _SECRET_MODE if path.startswith("secrets/") else 0o644)
+
+
+def _generate(wanted: Wanted, name: str) -> str:
+    """The value of a generated secret: services that name the same one find the one that was made first."""
+    place = _place(wanted, name)
+    if not place.is_file():
+        new = place.with_name(f".{name}.{secrets.token_hex(4)}")
+        _write(new, secrets.token_urlsafe(32), _SECRET_MODE)
+        with contextlib.suppress(FileExistsError):
+            place.hardlink_to(new)
+        new.unlink()
+    return place.read_text()
+
+
+def _made(wanted: Wanted, name: str) -> str | None:
+    return _read(_place(wanted, name))
+
+
+def _place(wanted: Wanted, name: str) -> Path:
+    return wanted.directory.parent / GENERATED / name
 
 
 def _write(path: Path, text: str, mode: int) -> None:
@@ -81,6 +107,4 @@ def _read(path: Path) -> str | None:
 
 
 def _is_secret(path: Path, text: str | None) -> bool:
-    if not path.is_file() or path.stat().st_mode & 0o777 != _SECRET_MODE:
-        return False
-    return text is None or path.read_text() == text
+    return path.is_file() and path.stat().st_mode & 0o777 == _SECRET_MODE and path.read_text() == text

@@ -11,7 +11,8 @@ from stacks.plan import Plan
 from stacks.service import Service
 from stacks.services import capture
 from stacks.settings import Secret
-from stacks.targets.home import ROOT, home
+from stacks.targets import directory
+from stacks.targets.home import ROOT, demand_local, home
 from stacks.targets.local_provider import HomeProvider, ServiceProvider
 from toolchain import programs
 
@@ -27,29 +28,33 @@ class LocalService(Resource, module="watchstack", name="Service"):
 
 
 def deploy(plan: Plan) -> None:
-    """Register the resources of an environment."""
+    """Register the resources of an environment. Refused if it is one of another target."""
+    demand_local(plan)
     place = home(plan.settings.environment)
-    house = Home(plan.settings.environment, {"path": str(place), "environment": {"PYTHONPATH": str(ROOT)}})
+    durable = plan.settings.lifecycle == "durable"
+    # What is in the kept data may be locked with a generated secret.
+    kept = [directory.GENERATED] if durable else []
+    props = {"path": str(place), "environment": {"PYTHONPATH": str(ROOT)}, "kept": kept}
+    house = Home(plan.settings.environment, props)
     for service in plan.services:
         LocalService(service.name, _props(plan, service, place), pulumi.ResourceOptions(parent=house))
 
 
 def _props(plan: Plan, service: Service, place: Path) -> dict[str, Any]:
     durable = plan.settings.lifecycle == "durable"
+    given = {
+        secret.path: secret.text(_value(plan, plan.settings.secrets[secret.secret]))
+        for secret in service.secrets
+        if not secret.generated
+    }
     return {
         "name": service.name,
         "home": str(place),
         "command": command(service),
         "files": {file.path: file.text for file in service.files},
         "on_change": {file.path: file.on_change for file in service.files},
-        "secrets": pulumi.Output.secret(
-            {
-                secret.path: _value(plan, plan.settings.secrets[secret.secret])
-                for secret in service.secrets
-                if not secret.generated
-            }
-        ),
-        "generated": [secret.path for secret in service.secrets if secret.generated],
+        "secrets": pulumi.Output.secret(given),
+        "generated": {secret.path: secret.secret for secret in service.secrets if secret.generated},
         "volumes": [volume.path for volume in service.volumes],
         "kept": [volume.path for volume in service.volumes] if durable else [],
         "ready_url": plan.url(service, service.ready),
@@ -70,7 +75,12 @@ def command(service: Service) -> list[str]:
     if service.product == "python":
         return [sys.executable, "-m", service.program, *service.args]
     program = programs.program(service.program)
-    return [str(program), *(arg.replace("{home}", str(program.parent.parent)) for arg in service.args)]
+    variables = ["/usr/bin/env", *(f"{name}={value}" for name, value in service.environment)]
+    return [
+        *(variables if service.environment else ()),
+        str(program),
+        *(arg.replace("{home}", str(program.parent.parent)) for arg in service.args),
+    ]
 
 
 def _value(plan: Plan, secret: Secret) -> str:

@@ -37,7 +37,7 @@ class HomeProvider(ResourceProvider):
         return CreateResult(props["path"], {**props, "supervisor": "running"})
 
     def diff(self, _id: str, _olds: Props, news: Props) -> DiffResult:
-        changes = _id != news["path"] or not Supervisor(Path(news["path"])).running()
+        changes = (_id, _olds["kept"]) != (news["path"], news["kept"]) or not Supervisor(Path(news["path"])).running()
         return DiffResult(changes=changes, replaces=["path"] if _id != news["path"] else [])
 
     def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
@@ -52,6 +52,7 @@ class HomeProvider(ResourceProvider):
         home = Path(_id)
         Supervisor(home).stop()
         _remove([*home.glob("supervisord*"), *home.glob("programs")])
+        _remove([path for path in home.glob(directory.GENERATED) if path.name not in _props["kept"]])
         _remove_empty(home)
 
 
@@ -159,7 +160,7 @@ def _wanted(props: Props) -> Wanted:
         directory=Path(props["home"]) / props["name"],
         files=props["files"],
         secrets=props["secrets"],
-        generated=tuple(props["generated"]),
+        generated=props["generated"],
         volumes=tuple(props["volumes"]),
     )
 

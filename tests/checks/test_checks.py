@@ -58,10 +58,10 @@ def test_a_secret_file_must_be_there_and_hold_something(make_plan: MakePlan, tmp
 
 def test_a_taken_port_is_named_with_its_holder_and_the_way_out(make_plan: MakePlan, taken_port: int) -> None:
     # The highest port of the stack, so that the offset to any free port is one that the settings take.
-    made = make_plan(port_offset=taken_port - 13133)
+    made = make_plan(port_offset=taken_port - 16686)
     [problem] = [line for line in ports.check(made, HERE) if f"port {taken_port} " in line]
-    assert f"port {taken_port} (otel-collector health) is taken by pid " in problem
-    assert f"set another watchstack:port_offset (now {taken_port - 13133})" in problem
+    assert f"port {taken_port} (jaeger ui) is taken by pid " in problem
+    assert f"set another watchstack:port_offset (now {taken_port - 16686})" in problem
 
 
 def test_two_services_on_one_port_are_refused(make_plan: MakePlan) -> None:

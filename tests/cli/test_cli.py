@@ -84,6 +84,7 @@ def test_selftest_of_what_does_not_run_fails_each_step_with_its_reason(nothing: 
         "rules healthy",
         "panels have data",
         "log line found",
+        "trace found",
         "alert delivered",
     }
     assert "Connection refused" in answer["steps"][0]["detail"]

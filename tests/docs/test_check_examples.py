@@ -68,7 +68,7 @@ def test_loki(make_plan: MakePlan) -> None:
 def test_ports(make_plan: MakePlan) -> None:
     with _taken_port() as port:
         # The highest port of the stack, so that the offset to any free port is one that the settings take.
-        assert set(_example("ports")) <= set(_said("ports", make_plan(port_offset=port - 13133)))
+        assert set(_example("ports")) <= set(_said("ports", make_plan(port_offset=port - 16686)))
 
 
 @contextmanager
@@ -85,6 +85,7 @@ def _taken_port() -> Iterator[int]:
     [
         ("prometheus", "prometheus/etc/rules/boss-workflow/v1/alerts.yml", "> 0.05", "> > 0.05"),
         ("alertmanager", "alertmanager/etc/alertmanager.yml", "discord-info", "discord-warning"),
+        ("jaeger", "jaeger/etc/jaeger.yml", "spans:", "span:"),
         ("collector", "otel-collector/etc/collector.yml", "check_interval:", "check_intervall:"),
     ],
 )

@@ -39,7 +39,10 @@ def _keys(schema: dict[str, Any], where: str) -> Iterator[str]:
         # A map of models, whose keys are free or follow a pattern.
         entries = [value["additionalProperties"]] if value.get("additionalProperties") else []
         entries += value.get("patternProperties", {}).values()
-        inner, step = (entries[0], ".*.") if entries else (value, ".")
+        # One that may be null, or a model.
+        entries += [part for part in value.get("anyOf", []) if "$ref" in part]
+        step = "." if "anyOf" in value else ".*."
+        inner, step = (entries[0], step) if entries else (value, ".")
         if "$ref" in inner:
             yield from _keys(SCHEMA["$defs"][inner["$ref"].rpartition("/")[2]], path + step)
         else:

@@ -17,7 +17,7 @@ HEADINGS = ["## What it reports", "## Example", "## How to mend it"]
 
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#([\w-]+))?\)")
 # A path in the repository. A word in capitals is a placeholder.
-TOP = "apps|benchmarks|checks|cli|dashboards|docs|rules|stacks|tests|toolchain|workloads"
+TOP = "apps|benchmarks|checks|cli|dashboards|docs|instrument|rules|stacks|tests|toolchain|workloads"
 PATH = re.compile(rf"`((?![^`]*[A-Z]{{2}})(?:{TOP})/[\w./-]+)`")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
@@ -42,7 +42,7 @@ def test_the_page_of_boss_workflow_shows_how_each_alert_and_fault_is_met() -> No
     text = (DOCS / "systems" / "boss-workflow.md").read_text()
     rules = yaml.safe_load((ROOT / "rules" / "boss-workflow" / "v1" / "alerts.yml").read_text())
     severities = {rule["alert"]: rule["labels"]["severity"] for group in rules["groups"] for rule in group["rules"]}
-    receivers = {receiver.severity: receiver.name for receiver in apps.profile("boss-workflow").routing.receivers}
+    receivers = {route.severity: route.receiver for route in apps.profile("boss-workflow").routing.routes}
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     for alert, severity in severities.items():
         [row] = [row for row in rows if f"[{alert}]" in row]

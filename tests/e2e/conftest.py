@@ -5,13 +5,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from conftest import seen
 
 from e2e.environments import Environment, clone
 
 # Durations that a test can wait for; the shipped ones are proven by the promtool tests.
 SHORT = {
-    f"boss-workflow/{alert}": {"for": "4s", "because": "a test has no five minutes"}
-    for alert in ("HighErrorRate", "SlowAPIResponses")
+    address: {"for": "4s", "because": "a test has no five minutes", "seen": seen(address)}
+    for address in ("boss-workflow/HighErrorRate", "boss-workflow/SlowAPIResponses")
 }
 
 

@@ -32,8 +32,29 @@ def clone(directory: Path) -> Path:
 
 @dataclass(frozen=True)
 class Environment:
+    """`changes` go to Pulumi and to ./watchstack as `-c`."""
+
     name: str
     clone: Path
+    changes: tuple[str, ...] = ()
+
+    @property
+    def _file(self) -> Path:
+        return self.clone / "stacks" / "env" / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def offset(self) -> int:
+        found: int = yaml.safe_load(self._file.read_text())["config"]["watchstack:port_offset"]
+        return found
+
+    def hasten(self, **settings: Any) -> None:
+        """The shipped stack file, asked every two seconds, with these settings over it."""
+        document = yaml.safe_load((ROOT / "stacks" / "env" / self._file.name).read_text())
+        config = document["config"]
+        config["watchstack:prometheus"] |= {"scrape_interval": "2s", "evaluation_interval": "2s", "volume": "512MB"}
+        for key, value in settings.items():
+            config[f"watchstack:{key}"] = {**config.get(f"watchstack:{key}", {}), **value}
+        self._file.write_text(yaml.safe_dump(document))
 
     def write(self, **settings: Any) -> None:
         """Its stack file: Boss Workflow simulated, asked every two seconds."""
@@ -44,11 +65,12 @@ class Environment:
             "systems": {"boss-workflow": {"workload": True}},
             "prometheus": {"scrape_interval": "2s", "evaluation_interval": "2s", "volume": "512MB", "retention": "1d"},
             "loki": {"retention": "24h", "volume": "512MB"},
+            "jaeger": {"retention": "24h", "volume": "512MB"},
             "secrets": {"discord-webhook": {"capture": "discord"}, "heartbeat": {"capture": "heartbeat"}},
             **settings,
         }
         prefixed = {f"watchstack:{key}": value for key, value in config.items()}
-        (self.clone / "stacks" / "env" / f"Pulumi.{self.name}.yaml").write_text(yaml.safe_dump({"config": prefixed}))
+        self._file.write_text(yaml.safe_dump({"config": prefixed}))
 
     @property
     def home(self) -> Path:
@@ -63,14 +85,19 @@ class Environment:
         return self._run("-m", "toolchain.pulumi", self.name, "--", *arguments, check=check)
 
     def up(self, *arguments: str, check: bool = True) -> str:
-        return self.pulumi("up", "--yes", *arguments, check=check)
+        return self.pulumi("up", "--yes", *self._changed(), *arguments, check=check)
 
     def down(self) -> None:
         self.pulumi("destroy", "--yes", "--remove")
 
     def watchstack(self, verb: str, *arguments: str, check: bool = True) -> Any:
         """The JSON answer of a verb of ./watchstack."""
-        return json.loads(self._run("-m", "cli.app", verb, "-e", self.name, "--json", *arguments, check=check))
+        return json.loads(
+            self._run("-m", "cli.app", verb, "-e", self.name, "--json", *self._changed(), *arguments, check=check)
+        )
+
+    def _changed(self) -> list[str]:
+        return [word for change in self.changes for word in ("-c", f"watchstack:{change}")]
 
     def pids(self) -> dict[str, int]:
         """Process ids by service."""
@@ -78,7 +105,7 @@ class Environment:
         return {service["service"]: service["pid"] for service in services}
 
     def url(self, port: int, path: str) -> str:
-        return f"http://127.0.0.1:{port + OFFSETS[self.name]}{path}"
+        return f"http://127.0.0.1:{port + self.offset}{path}"
 
     def get(self, port: int, path: str, /, **parameters: str) -> Any:
         return httpx.get(self.url(port, path), params=parameters, trust_env=False, timeout=10).raise_for_status().json()

@@ -22,6 +22,7 @@ PROGRAMS = (
     "alertmanager",
     "boss-workflow",
     "capture",
+    "jaeger",
     "loki",
     "node-exporter",
     "otel-collector",
@@ -63,7 +64,7 @@ def test_selftest_is_green_after_up(one: Environment) -> None:
 def test_a_second_up_changes_nothing(one: Environment) -> None:
     one.up()
     before = one.pids()
-    assert "9 unchanged" in one.up("--expect-no-changes")
+    assert "10 unchanged" in one.up("--expect-no-changes")
     assert one.pids() == before
 
 
@@ -124,7 +125,7 @@ def test_up_mends_a_dead_supervisor_and_its_orphans(one: Environment) -> None:
     assert "dead" in one.pulumi("refresh", "--preview-only", "--diff")
     one.up()
     assert all(one.pids().values())
-    assert "9 unchanged" in one.up("--expect-no-changes")
+    assert "10 unchanged" in one.up("--expect-no-changes")
 
 
 def test_a_file_edited_by_hand_is_seen_by_refresh_and_undone_by_up(one: Environment) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from conftest import MakePlan
+from conftest import MakePlan, seen
 
 from stacks import plan, render, settings
 from stacks.services import prometheus
@@ -50,7 +50,7 @@ def test_the_plan_needs_no_pulumi() -> None:
 def test_only_targets_import_a_provider() -> None:
     importing = [
         str(path.relative_to(ROOT))
-        for top in ("apps", "checks", "cli", "dashboards", "rules", "stacks", "toolchain", "workloads")
+        for top in ("apps", "checks", "cli", "dashboards", "instrument", "rules", "stacks", "toolchain", "workloads")
         for path in (ROOT / top).rglob("*.py")
         if any(line.startswith(("import pulumi", "from pulumi")) for line in path.read_text().splitlines())
     ]
@@ -59,11 +59,12 @@ def test_only_targets_import_a_provider() -> None:
 
 def test_every_service_that_has_metrics_is_scraped_under_the_same_names_everywhere(make_plan: MakePlan) -> None:
     made = make_plan()
-    assert [(job.job, job.instance, job.system) for job in made.jobs] == [
+    assert [(job.job, target.instance, job.system) for job in made.jobs for target in job.targets] == [
         ("alertmanager", "alertmanager:9093", "platform"),
         ("boss-workflow", "boss-workflow:8000", "boss-workflow"),
         ("capture", "capture:9099", "platform"),
         ("grafana", "grafana:3000", "platform"),
+        ("jaeger", "jaeger:8889", "platform"),
         ("loki", "loki:3100", "platform"),
         ("node-exporter", "node-exporter:9100", "platform"),
         ("otel-collector", "otel-collector:8888", "platform"),
@@ -96,7 +97,7 @@ def test_a_product_that_cannot_be_had_is_left_out_with_its_rules_and_said_so(mak
 
 
 def test_a_component_that_is_switched_off_takes_its_rules_and_panels_along(make_plan: MakePlan) -> None:
-    made = make_plan(loki={"enabled": False})
+    made = make_plan(loki={"enabled": False}, jaeger={"enabled": False})
     assert {"loki", "otel-collector"} <= made.lacking
     assert not [alert for alert in made.alerts if alert.name.startswith(("Loki", "Collector", "LogsNot"))]
     assert '"uid": "loki"' not in render.tree(made)["grafana/etc/dashboards/stack-health.json"]
@@ -104,7 +105,8 @@ def test_a_component_that_is_switched_off_takes_its_rules_and_panels_along(make_
 
 def test_an_override_changes_only_its_alert_and_keeps_the_other_files_as_they_are(make_plan: MakePlan) -> None:
     shipped = render.tree(make_plan())
-    override = {"boss-workflow/HighErrorRate": {"for": "10s", "because": "a test has no five minutes"}}
+    address = "boss-workflow/HighErrorRate"
+    override = {address: {"for": "10s", "because": "a test has no five minutes", "seen": seen(address)}}
     changed = render.tree(make_plan(override=override))
     path = "prometheus/etc/rules/boss-workflow/v1/alerts.yml"
     assert [name for name in shipped if shipped[name] != changed[name]] == [path]
@@ -116,14 +118,80 @@ def test_an_override_changes_only_its_alert_and_keeps_the_other_files_as_they_ar
 
 
 def test_a_disabled_alert_is_gone(make_plan: MakePlan) -> None:
-    made = make_plan(override={"platform/NodeClockSkew": {"disabled": True, "because": "no clock of its own"}})
+    address = "platform/NodeClockSkew"
+    override = {address: {"disabled": True, "because": "no clock of its own", "seen": seen(address)}}
+    made = make_plan(override=override)
     assert "NodeClockSkew" not in {alert.name for alert in made.alerts}
 
 
 def test_the_real_application_is_scraped_where_the_settings_say(make_plan: MakePlan) -> None:
-    made = make_plan(systems={"boss-workflow": {"target": "10.1.2.3:8000"}})
+    made = make_plan(systems={"boss-workflow": {"targets": {"boss-workflow": "10.1.2.3:8000"}}})
     assert made.find("boss-workflow") is None
-    assert [job.address for job in made.jobs if job.job == "boss-workflow"] == ["10.1.2.3:8000"]
+    [job] = [job for job in made.jobs if job.job == "boss-workflow"]
+    assert [target.address for target in job.targets] == ["10.1.2.3:8000"]
+
+
+def test_an_application_on_the_internet_is_scraped_over_https_with_its_token(make_plan: MakePlan) -> None:
+    system = {"targets": {"boss-workflow": "https://boss.example.org"}, "token": "scrape-token"}
+    secrets = {"discord-webhook": {"capture": "discord"}, "scrape-token": {"file": "/dev/null"}}
+    server = make_plan(systems={"boss-workflow": system}, secrets=secrets).find("prometheus")
+    assert server is not None
+    assert "secrets/scrape-token" in [secret.path for secret in server.secrets]
+    jobs = yaml.safe_load(server.files[0].text)["scrape_configs"]
+    [job] = [job for job in jobs if job["job_name"] == "boss-workflow"]
+    assert (job["scheme"], job["static_configs"][0]["targets"]) == ("https", ["boss.example.org"])
+    # Prometheus resolves it from the directory of its configuration file.
+    assert job["authorization"] == {"credentials_file": "../secrets/scrape-token"}
+
+
+def test_a_job_that_is_off_by_default_is_scraped_where_the_settings_name_it(make_plan: MakePlan) -> None:
+    def jobs(**more: object) -> set[str]:
+        return {job.job for job in make_plan(systems={"boss-workflow": {"workload": True, **more}}).jobs}
+
+    assert jobs(jobs=["boss-workflow-default"]) - jobs() == {"boss-workflow-default"}
+
+
+def test_a_simulated_service_and_its_callers_agree_on_a_secret_that_nobody_gave(make_plan: MakePlan) -> None:
+    made = make_plan(systems={"graphmemory": {"workload": True}}, secrets={"graphmemory-direct": {"capture": "x"}})
+    holders = {
+        service.name: secret.generated
+        for service in made.services
+        for secret in service.secrets
+        if secret.path == "secrets/graphmemory-bridge"
+    }
+    assert holders == {"alertmanager": True, "graphmemory-bridge": True}
+
+
+def test_a_real_exporter_takes_the_place_of_the_simulated_one(make_plan: MakePlan) -> None:
+    servers = {"postgres": {"address": "127.0.0.1:5432", "password": "pg"}, "redis": {"address": "127.0.0.1:6379"}}
+    made = make_plan(
+        systems={"graphmemory": {"workload": True, "exporters": servers}},
+        secrets={"graphmemory-direct": {"capture": "x"}, "pg": {"file": "/dev/null"}},
+    )
+    api = made.find("graphmemory-api")
+    assert api is not None
+    assert api.aliases == ()
+    assert [port.name for port in api.ports] == ["http"]
+    assert {"postgres-exporter", "redis-exporter"} <= {service.name for service in made.services}
+
+
+def test_on_docker_services_are_reached_by_name_on_their_own_ports(make_plan: MakePlan) -> None:
+    made = make_plan(target="docker")
+    assert {target.address for job in made.jobs for target in job.targets} >= {"loki:3100", "boss-workflow:8000"}
+
+
+def test_a_trace_has_a_way_into_jaeger_and_links_both_ways(make_plan: MakePlan) -> None:
+    tree = render.tree(make_plan())
+    pipelines = yaml.safe_load(tree["otel-collector/etc/collector.yml"])["service"]["pipelines"]
+    assert pipelines["traces"]["exporters"] == ["otlp_grpc/jaeger"]
+    sources = yaml.safe_load(tree["grafana/etc/provisioning/datasources/watchstack.yml"])["datasources"]
+    linked = {source["name"]: source["jsonData"] for source in sources}
+    assert linked["Prometheus"]["exemplarTraceIdDestinations"][0]["datasourceUid"] == "jaeger"
+    assert "jaeger" in [field["datasourceUid"] for field in linked["Loki"]["derivedFields"]]
+    assert linked["Jaeger"]["tracesToLogsV2"]["datasourceUid"] == "loki"
+    without = render.tree(make_plan(jaeger={"enabled": False}))
+    assert "jaeger" not in without["grafana/etc/provisioning/datasources/watchstack.yml"]
+    assert "traces" not in yaml.safe_load(without["otel-collector/etc/collector.yml"])["service"]["pipelines"]
 
 
 def test_rendered_secrets_are_references(make_plan: MakePlan) -> None:

@@ -15,7 +15,7 @@ def wanted(tmp_path: Path) -> Wanted:
         directory=tmp_path / "service",
         files={"etc/main.yml": "a: 1\n", "etc/rules/one.yml": "groups: []\n"},
         secrets={"secrets/webhook": "https://discord.example/1"},
-        generated=("secrets/password",),
+        generated={"secrets/password": "admin"},
         volumes=("data",),
     )
 
@@ -39,6 +39,17 @@ def test_a_generated_secret_stays_what_it_is(wanted: Wanted) -> None:
     assert len(password) >= 32
     directory.put(replace(wanted, files={}))
     assert (wanted.directory / "secrets" / "password").read_text() == password
+
+
+def test_services_that_name_the_same_generated_secret_get_the_same_value(wanted: Wanted, tmp_path: Path) -> None:
+    other = replace(wanted, directory=tmp_path / "other", generated={"secrets/token": "admin"})
+    directory.put(wanted)
+    directory.put(other)
+    value = (wanted.directory / "secrets" / "password").read_text()
+    assert (other.directory / "secrets" / "token").read_text() == value
+    another = replace(wanted, directory=tmp_path / "another", generated={"secrets/token": "another"})
+    directory.put(another)
+    assert (another.directory / "secrets" / "token").read_text() != value
 
 
 @pytest.mark.parametrize("path", ["etc/main.yml", "secrets/webhook"])

@@ -51,7 +51,7 @@ def props(home: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Props:
         "files": {"etc/main.conf": "first"},
         "on_change": {"etc/main.conf": "reload"},
         "secrets": {"secrets/token": "open sesame"},
-        "generated": [],
+        "generated": {},
         "volumes": ["data"],
         "kept": [],
         "ready_url": f"{url}/",

@@ -1,73 +1,51 @@
 """What the application exposes is what its catalogue declares, and nothing else."""
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator
 
 import pytest
 from asgi_client import Client, opened
-from prometheus_client import Metric as Family
-from prometheus_client.parser import text_string_to_metric_families
-from starlette.types import Message, Receive, Scope, Send
+from catalogue import differences
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-import apps
-from workloads.boss_metrics import BossMetrics, RequestMetrics
+from instrument.asgi import measured, operations
 from workloads.boss_workflow import BossWorkflow
+from workloads.boss_workflow.app import OPERATIONS
+from workloads.boss_workflow.metrics import BossMetrics
 
-CATALOGUE = {metric.name: metric for metric in apps.profile("boss-workflow").metrics}
 TASK = {"title": "Review the budget", "assignee": "ana", "priority": "high"}
 
 
 @pytest.fixture(name="boss")
 def _boss() -> Iterator[Client]:
-    with opened(BossWorkflow(1, pace=0, limit=20_000).app) as client:
+    with opened(BossWorkflow(1, pace=0, keep=0, limit=20_000).app) as client:
         yield client
 
 
-def _exposed(client: Client) -> dict[str, Family]:
-    families = text_string_to_metric_families(client.get("/metrics").text)
-    return {family.name + ("_total" if family.type == "counter" else ""): family for family in families}
-
-
-def _labels(family: Family) -> dict[str, set[str]]:
-    values: dict[str, set[str]] = {}
-    for sample in family.samples:
-        for label, value in sample.labels.items():
-            values.setdefault(label, set()).add(value)
-    return values
-
-
-def test_catalogue_and_exposition_have_the_same_metrics(boss: Client) -> None:
-    exposed = _exposed(boss)
-    assert list(exposed) == list(CATALOGUE)
-    assert {name: family.type for name, family in exposed.items()} == {
-        name: metric.type for name, metric in CATALOGUE.items()
-    }
-
-
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_labels_values_and_buckets_are_those_of_the_catalogue(boss: Client, name: str) -> None:
-    exposed = _labels(_exposed(boss)[name])
-    buckets = exposed.pop("le", set()) - {"+Inf"}
-    assert exposed == {label: set(values or ()) for label, values in CATALOGUE[name].labels.items()}
-    assert sorted(float(edge) for edge in buckets) == list(CATALOGUE[name].buckets or ())
-
-
-def test_traffic_of_all_kinds_adds_no_label_value(boss: Client) -> None:
+@pytest.mark.parametrize(
+    ("job", "path"), [("boss-workflow", "/metrics"), ("boss-workflow-default", "/metrics/default")]
+)
+def test_exposition_is_the_catalogue_before_and_after_traffic_of_all_kinds(boss: Client, job: str, path: str) -> None:
+    assert differences("boss-workflow", job, boss.get(path).text) == []
     for _ in range(3):
         boss.post("/api/db/tasks", TASK)
     boss.patch("/api/db/tasks/TASK-1", {"status": "in_progress"})
     boss.patch("/api/db/tasks/TASK-1", {"status": "pending"})
     for operation in ("summary", "breakdown", "nonsense"):
         boss.post(f"/api/ai/{operation}", {"text": "two words"})
-    for path in ("/api/db/tasks?status=pending", "/api/db/audit/TASK-1", "/health", "/x/y", "/api/db/tasks/"):
-        boss.get(path)
+    for url in ("/api/db/tasks?status=pending", "/api/db/audit/TASK-1", "/health", "/x/y", "/api/db/tasks/"):
+        boss.get(url)
     boss.request("DELETE", "/api/db/tasks")
     boss.request("BREW", "/pot")
-    for name, family in _exposed(boss).items():
-        exposed = _labels(family)
-        exposed.pop("le", None)
-        assert exposed == {label: set(values or ()) for label, values in CATALOGUE[name].labels.items()}
+    boss.request("POST", "/api/admin/test-alert")
+    assert boss.value("http_requests_total") == 16
+    assert differences("boss-workflow", job, boss.get(path).text) == []
+
+
+def test_every_endpoint_that_is_served_is_declared() -> None:
+    assert sorted(operations(BossWorkflow(1, pace=0).app.routes)) == sorted(OPERATIONS)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +64,7 @@ def test_path_becomes_its_route_template(boss: Client, path: str, endpoint: str)
 
 
 def test_ten_thousand_random_ids_are_one_endpoint() -> None:
-    app = BossWorkflow(1, pace=0, limit=20_000).app
+    app = BossWorkflow(1, pace=0, keep=0, limit=20_000).app
     rng = random.Random(7)
 
     async def call(path: str) -> None:
@@ -138,6 +116,16 @@ def test_cache_is_hit_after_the_first_look(boss: Client) -> None:
     assert boss.value("db_queries_total", operation="list_tasks") == 1
 
 
+def test_sizes_of_requests_and_answers_are_in_the_default_registry(boss: Client) -> None:
+    asked = json.dumps(TASK).encode()
+    answer = boss.request("POST", "/api/db/tasks", content=asked)
+    text = boss.get("/metrics/default").text
+    assert f'http_request_size_bytes_sum{{endpoint="/api/db/tasks"}} {float(len(asked))}' in text
+    assert f'http_response_size_bytes_sum{{endpoint="/api/db/tasks"}} {float(len(answer.content))}' in text
+    assert "process_cpu_seconds_total" in text
+    assert "process_cpu_seconds_total" not in boss.get("/metrics").text
+
+
 def test_metrics_and_simulation_paths_are_not_counted(boss: Client) -> None:
     boss.get("/_sim/faults")
     boss.post("/_sim/fault", {"fault": "cache_miss", "value": 0})
@@ -146,7 +134,7 @@ def test_metrics_and_simulation_paths_are_not_counted(boss: Client) -> None:
 
 
 def test_client_above_the_limit_is_rejected_and_counted() -> None:
-    with opened(BossWorkflow(1, pace=0, limit=5).app) as boss:
+    with opened(BossWorkflow(1, pace=0, keep=0, limit=5).app) as boss:
         # More than twice the limit: a window that ends in between changes nothing.
         statuses = [boss.get("/api/db/tasks", **{"X-Client-Id": "importer"}).status_code for _ in range(12)]
         assert statuses.count(429) >= 2
@@ -156,7 +144,7 @@ def test_client_above_the_limit_is_rejected_and_counted() -> None:
 
 
 def test_allowed_assignee_appears_by_name_and_no_other() -> None:
-    with opened(BossWorkflow(1, pace=0, assignees=("ana",)).app) as boss:
+    with opened(BossWorkflow(1, pace=0, keep=0, assignees=("ana",)).app) as boss:
         boss.post("/api/db/tasks", TASK)
         boss.post("/api/db/tasks", TASK | {"assignee": "bo"})
         assert boss.value("tasks_created_total", assignee="ana") == 1
@@ -169,18 +157,19 @@ def test_exception_counts_as_500_and_is_raised_on() -> None:
         raise OSError("disk")
 
     metrics = BossMetrics([("GET", "/health")])
-    scope = {"type": "http", "method": "GET", "path": "/health"}
     with pytest.raises(OSError, match="disk"):
-        asyncio.run(RequestMetrics(broken, metrics, ("/_sim/",))(scope, _receive, _swallow))
-    labels = {"method": "GET", "endpoint": "/health", "status": "500"}
-    assert metrics.registry.get_sample_value("http_requests_total", labels) == 1
+        _ask(measured(broken, metrics.http), "GET", _swallow)
+    assert _counted(metrics, method="GET", endpoint="/health", status="500") == 1
 
 
 def test_what_is_not_declared_is_other_or_unmatched() -> None:
+    async def teapot(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 418, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
     metrics = BossMetrics([("GET", "/health")])
-    metrics.request("BREW", "/pot/7", 418, 0.1)
-    labels = {"method": "other", "endpoint": "unmatched", "status": "other"}
-    assert metrics.registry.get_sample_value("http_requests_total", labels) == 1
+    _ask(measured(teapot, metrics.http), "BREW", _swallow)
+    assert _counted(metrics, method="other", endpoint="unmatched", status="other") == 1
 
 
 def test_request_is_counted_before_its_answer_ends() -> None:
@@ -193,12 +182,32 @@ def test_request_is_counted_before_its_answer_ends() -> None:
         await send({"type": "http.response.body", "body": b"b"})
 
     async def send(_message: Message) -> None:
-        labels = {"method": "GET", "endpoint": "unmatched", "status": "200"}
-        counted.append(metrics.registry.get_sample_value("http_requests_total", labels))
+        counted.append(_counted(metrics, method="GET", endpoint="/health", status="200"))
 
-    scope = {"type": "http", "method": "GET", "path": "/health"}
-    asyncio.run(RequestMetrics(app, metrics, ("/_sim/",))(scope, _receive, send))
+    _ask(measured(app, metrics.http), "GET", send)
     assert counted == [0, 0, 1]
+
+
+def test_without_metrics_the_application_answers_the_same() -> None:
+    with opened(BossWorkflow(1, pace=0, keep=0, limit=5, metered=False).app) as boss:
+        assert boss.post("/api/db/tasks", TASK).status_code == 201
+        assert boss.patch("/api/db/tasks/TASK-1", {"status": "completed"}).status_code == 409
+        assert boss.post("/api/ai/summary", {"text": "two words"}).json()["source"] == "ai"
+        assert boss.get("/health/db").json()["pool"]["checked_in"] == 1
+        assert 429 in [boss.get("/api/db/tasks").status_code for _ in range(12)]
+        assert [boss.get(path).text for path in ("/metrics", "/metrics/default")] == ["", ""]
+
+
+def _ask(app: ASGIApp, method: str, send: Send) -> None:
+    async def ask() -> None:
+        await app({"type": "http", "method": method, "path": "/health"}, _receive, send)
+
+    asyncio.run(ask())
+
+
+def _counted(metrics: BossMetrics, **labels: str) -> float | None:
+    assert metrics.registry
+    return metrics.registry.get_sample_value("http_requests_total", labels)
 
 
 async def _receive() -> Message:

@@ -3,6 +3,8 @@
 import asyncio
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 from asgi_client import Client, opened
@@ -15,7 +17,7 @@ TASK = {"title": "Review the budget", "assignee": "ana", "priority": "high"}
 
 @pytest.fixture(name="boss")
 def _boss() -> Iterator[Client]:
-    with opened(BossWorkflow(1, pace=0, limit=1000).app) as client:
+    with opened(BossWorkflow(1, pace=0, keep=0, limit=1000).app) as client:
         yield client
 
 
@@ -58,7 +60,7 @@ def test_unknown_task_is_not_found(boss: Client, task_id: str) -> None:
 
 
 def test_prune_keeps_open_tasks_and_drops_finished_ones() -> None:
-    application = BossWorkflow(1, pace=0, limit=1000)
+    application = BossWorkflow(1, pace=0, keep=0, limit=1000)
     with opened(application.app) as boss:
         for _ in range(4):
             boss.post("/api/db/tasks", TASK)
@@ -68,6 +70,18 @@ def test_prune_keeps_open_tasks_and_drops_finished_ones() -> None:
         assert boss.get("/api/db/audit/TASK-3").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/ready", "/health/db"])
+def test_health_checks_are_told(boss: Client, path: str) -> None:
+    answer = boss.get(path)
+    assert (answer.status_code, answer.json()["status"]) == (200, "healthy")
+    assert answer.json()["checks"]["database"]["status"] == "healthy"
+
+
+def test_liveness_asks_nothing(boss: Client) -> None:
+    assert boss.get("/health/live").status_code == 200
+    assert boss.get("/health/live").json()["checks"] == {}
+
+
 def test_health_has_the_agreed_shape(boss: Client) -> None:
     report = boss.get("/health").json()
     assert sorted(report) == ["checks", "status", "timestamp", "version"]
@@ -75,6 +89,30 @@ def test_health_has_the_agreed_shape(boss: Client) -> None:
     assert sorted(report["checks"]) == ["database", "redis"]
     assert report["checks"]["database"]["duration_ms"] >= 0
     assert "message" not in report["checks"]["database"]
+
+
+def test_tasks_are_counted_in_another_thread_while_queries_run() -> None:
+    """A query never fails because a scrape reads, and the other way round."""
+    application = BossWorkflow(1, pace=0, keep=0, limit=10_000)
+    done = Event()
+
+    def scrape(boss: Client) -> int:
+        scrapes = 0
+        while not done.is_set():
+            boss.value("tasks_by_status")
+            scrapes += 1
+        return scrapes
+
+    with opened(application.app) as boss, ThreadPoolExecutor(1) as pool:
+        scraping = pool.submit(scrape, boss)
+        try:
+            answers = [boss.post("/api/db/tasks", TASK).status_code for _ in range(300)]
+        finally:
+            done.set()
+        assert scraping.result() > 0
+        assert set(answers) == {201}
+        assert boss.value("tasks_by_status", status="pending") == 300
+        assert boss.value("instrument_faults_total") == 0
 
 
 def test_pool_keeps_its_size_and_closes_overflow() -> None:

@@ -154,14 +154,14 @@ def test_message_is_what_a_person_would_read(name: str, message: Message) -> Non
 
 
 def test_metrics_fold_paths(sink: Client) -> None:
-    for path in ("/discord", "/discord/critical", "/heartbeat", "/a", "/b"):
+    for path in ("/discord", "/discord/critical", "/heartbeat", "/email", "/a", "/b"):
         sink.post(path, {})
-    counts = {"discord": 2, "webhook": 0, "heartbeat": 1, "slack": 0, "other": 2}
+    counts = {"discord": 2, "webhook": 0, "heartbeat": 1, "slack": 0, "email": 1, "other": 2}
     for kind, count in counts.items():
         assert sink.value("capture_notifications_total", path=kind) == count
         seen = sink.value("capture_last_notification_timestamp_seconds", path=kind)
         assert (seen > 1_700_000_000) is (count > 0)
-    assert sink.value("capture_notifications_total") == 5
+    assert sink.value("capture_notifications_total") == 6
 
 
 def test_healthz(sink: Client) -> None:

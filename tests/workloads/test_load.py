@@ -7,8 +7,8 @@ import httpx
 import pytest
 from asgi_client import opened
 
-from workloads.boss_traffic import BossTraffic
 from workloads.boss_workflow import BossWorkflow
+from workloads.boss_workflow.traffic import BossTraffic
 from workloads.load import Call, Load
 
 

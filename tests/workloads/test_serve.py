@@ -27,7 +27,7 @@ def _running(directory: Path, module: str, *arguments: str) -> Iterator[tuple[su
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", module, "--listen", f"127.0.0.1:{port}", *arguments],
+        [sys.executable, "-m", module, "--listen", f"http=127.0.0.1:{port}", *arguments],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

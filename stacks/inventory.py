@@ -1,0 +1,148 @@
+"""The services of an environment: which of them run, and each with what it is told of the others."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import dashboards
+from apps import Process, Profile
+from stacks import routing
+from stacks.routing import Reach
+from stacks.service import PLATFORM, File, Ground, LogSource, Service
+from stacks.services import (
+    alertmanager,
+    capture,
+    collector,
+    grafana,
+    jaeger,
+    loki,
+    node_exporter,
+    postgres_exporter,
+    prometheus,
+    redis_exporter,
+    workload,
+)
+from stacks.settings import PostgresExporter, RedisExporter, Settings
+
+
+def simulated(settings: Settings, profiles: Sequence[Profile]) -> dict[str, Process]:
+    """The processes of the simulated systems, by service."""
+    return {
+        process.service: process
+        for profile in profiles
+        if settings.systems[profile.system].workload
+        for process in profile.workload
+    }
+
+
+def names(settings: Settings, simulated: Mapping[str, Process], missing: Mapping[str, str]) -> frozenset[str]:
+    """The services that will run: what logs come from, and what rules and panels may rely on."""
+    wanted = {
+        prometheus.NAME: True,
+        alertmanager.NAME: True,
+        capture.NAME: settings.capture.enabled,
+        collector.NAME: settings.loki.enabled or settings.jaeger.enabled,
+        grafana.NAME: settings.grafana.enabled and grafana.NAME not in missing,
+        jaeger.NAME: settings.jaeger.enabled,
+        loki.NAME: settings.loki.enabled,
+        node_exporter.NAME: settings.node_exporter.enabled,
+        **dict.fromkeys(_exporters(settings), True),
+        **dict.fromkeys(simulated, True),
+    }
+    return frozenset(name for name, runs in wanted.items() if runs)
+
+
+def _exporters(settings: Settings) -> dict[str, PostgresExporter | RedisExporter]:
+    """The exporters of servers that the systems use, by service."""
+    wanted: dict[str, PostgresExporter | RedisExporter] = {}
+    for exporters in (system.exporters for system in settings.systems.values()):
+        wanted |= {postgres_exporter.NAME: exporters.postgres} if exporters.postgres else {}
+        wanted |= {redis_exporter.NAME: exporters.redis} if exporters.redis else {}
+    return wanted
+
+
+def describe(
+    settings: Settings,
+    ground: Ground,
+    profiles: Sequence[Profile],
+    simulated: Mapping[str, Process],
+    names: frozenset[str],
+    to: Reach,
+) -> list[Service]:
+    """The services that run, but Prometheus and Grafana, which are told of all the others."""
+    exporters = _exporters(settings)
+    described = [alertmanager.service(settings, ground, profiles, to)]
+    if capture.NAME in names:
+        described.append(capture.service(ground))
+    if loki.NAME in names:
+        described.append(loki.service(settings, ground))
+    if jaeger.NAME in names:
+        described.append(jaeger.service(settings, ground))
+    if collector.NAME in names:
+        described.append(_collector(ground, profiles, names))
+    if node_exporter.NAME in names:
+        described.append(node_exporter.service(ground))
+    for server in exporters.values():
+        make_exporter = postgres_exporter if isinstance(server, PostgresExporter) else redis_exporter
+        described.append(make_exporter.service(ground, server))
+    otlp = ground.url(collector.NAME, collector.OTLP_HTTP) if jaeger.NAME in names else None
+    return described + [
+        workload.service(ground, process, otlp, to.generated, exporters) for process in simulated.values()
+    ]
+
+
+def reach(settings: Settings, ground: Ground, simulated: Mapping[str, Process]) -> Reach:
+    """Where the receivers of the profiles are: services of the systems, simulated or real, and the capture receiver."""
+    services = {
+        f"{process.service}:{port}": ground.address(process.service, port)
+        for process in simulated.values()
+        for port in process.ports.values()
+    }
+    for system in settings.systems.values():
+        services |= {f"{name}:{address.rpartition(':')[2]}": address for name, address in system.targets.items()}
+    receiver = ground.address(capture.NAME, capture.PORT) if settings.capture.enabled else None
+    # What a simulated process and its callers must agree on, and nobody gave.
+    generated = {name for process in simulated.values() for name in process.secrets} - {*settings.secrets}
+    return routing.reach(settings, services, frozenset(generated), receiver)
+
+
+def _collector(ground: Ground, profiles: Sequence[Profile], names: frozenset[str]) -> Service:
+    return collector.service(
+        ground,
+        _log_sources(names, profiles),
+        _loki_url(ground) if loki.NAME in names else None,
+        ground.address(jaeger.NAME, jaeger.OTLP_GRPC) if jaeger.NAME in names else None,
+    )
+
+
+def grafana_with(settings: Settings, ground: Ground, boards: Sequence[str], lacking: frozenset[str]) -> Service:
+    files = [
+        File(
+            path=f"{grafana.DASHBOARDS}/{name}.json",
+            text=dashboards.render(name, lacking),
+            on_change="watched",
+        )
+        for name in boards
+    ]
+    sources = grafana.Sources(
+        prometheus=ground.url(prometheus.NAME, prometheus.PORT),
+        alertmanager=ground.url(alertmanager.NAME, alertmanager.PORT),
+        loki=_loki_url(ground) if settings.loki.enabled else None,
+        jaeger=ground.url(jaeger.NAME, jaeger.UI) if settings.jaeger.enabled else None,
+    )
+    return grafana.service(ground, sources, files)
+
+
+def _loki_url(ground: Ground) -> str:
+    return ground.url(loki.NAME, loki.PORT)
+
+
+def _log_sources(names: Collection[str], profiles: Sequence[Profile]) -> list[LogSource]:
+    """The supervisor keeps what a program prints; an application also writes a file of its own, and that one counts."""
+    systems = {process.service: profile.system for profile in profiles for process in profile.workload}
+    return [
+        LogSource(
+            service=name,
+            system=systems.get(name, PLATFORM),
+            glob=f"../{name}/log/{'app.log' if name in systems else '*.log'}",
+        )
+        for name in sorted(names)
+    ]

@@ -1,0 +1,141 @@
+"""The tree of routes that profiles make: who hears of what, and by which way."""
+
+from typing import Any
+
+import pytest
+
+from apps import Profile
+from stacks import routing
+from stacks.routing import Reach
+from stacks.settings import Email
+from stacks.strict import Refused, load
+
+NOWHERE = Reach(
+    services={}, generated=frozenset(), given=frozenset({"hook"}), email=None, heartbeat=False, capture=None
+)
+MAIL = Email.model_validate({"smarthost": "mail:587", "from": "a@example.org", "to": ("b@example.org",)})
+
+
+def _profile(system: str, receivers: list[Any], routes: list[Any], **more: Any) -> Profile:
+    data = {
+        "system": system,
+        "title": system,
+        "packs": [],
+        "dashboards": [],
+        "jobs": [],
+        "routing": {"receivers": receivers, "routes": routes, **more},
+    }
+    return load(Profile, data, "apps/test.yaml: ")
+
+
+SHOP = _profile(
+    "shop",
+    [{"name": "urgent", "webhook": {"url": "hook"}}, {"name": "storage", "webhook": {"url": "hook"}}],
+    [
+        {"receiver": "storage", "component": ["database", "disk"], "continue": True},
+        {"receiver": "urgent", "severity": "critical", "group_wait": "0s"},
+    ],
+)
+BRIDGED = _profile(
+    "bridged",
+    [{"name": "bridge", "webhook": {"service": "bridge", "port": 8001, "path": "/alerts", "token": "bridge-token"}}],
+    [{"receiver": "bridge", "everything": True, "continue": True, "group_wait": "10s"}],
+)
+MAILED = _profile("mailed", [{"name": "people", "email": {}}], [{"receiver": "people"}])
+
+
+def _route(config: dict[str, Any], *path: int) -> Any:
+    node = config["route"]
+    for step in path:
+        node = node["routes"][step]
+    return node
+
+
+@pytest.mark.parametrize(
+    ("labels", "receivers"),
+    [
+        ({"system": "shop", "severity": "critical", "component": "api"}, ["urgent"]),
+        ({"system": "shop", "severity": "critical", "component": "disk"}, ["storage", "urgent"]),
+        ({"system": "shop", "severity": "warning", "component": "api"}, []),
+        # The platform's alerts go where those of the first system go.
+        ({"system": "platform", "severity": "critical"}, ["urgent"]),
+    ],
+)
+def test_an_alert_is_heard_by_every_route_that_it_matches_until_one_does_not_continue(
+    labels: dict[str, str], receivers: list[str]
+) -> None:
+    assert routing.hears([SHOP], labels) == receivers
+
+
+def test_an_alert_of_a_system_that_nobody_watches_is_refused() -> None:
+    with pytest.raises(Refused, match="has system 'pay', which nobody routes; routed: platform, shop"):
+        routing.hears([SHOP], {"system": "pay"})
+
+
+def test_who_hears_everything_comes_first_and_hears_the_watchdog_often() -> None:
+    config = routing.config([BRIDGED], NOWHERE)
+    everything = _route(config, 0)
+    assert (everything["receiver"], everything["continue"]) == ("bridge", True)
+    assert "matchers" not in everything
+    assert _route(config, 0, 0)["matchers"] == ['alertname="Watchdog"']
+    assert _route(config, 0, 0)["repeat_interval"] == "1m"
+    # And nobody is told a second time by the system's own route.
+    assert _route(config, 2)["receiver"] == routing.DELIVERED
+    assert _receiver(config, routing.DELIVERED) == {"name": routing.DELIVERED}
+
+
+def test_a_route_of_components_matches_any_of_them_and_goes_on() -> None:
+    storage = _route(routing.config([SHOP], NOWHERE), 1, 0)
+    assert storage == {"receiver": "storage", "matchers": ['component=~"database|disk"'], "continue": True}
+
+
+def test_a_webhook_goes_to_the_secret_address_where_given_and_else_to_the_service_with_its_token() -> None:
+    at = Reach(**{**vars(NOWHERE), "services": {"bridge:8001": "127.0.0.1:18001"}})
+    [made] = _receiver(routing.config([BRIDGED], at), "bridge")["webhook_configs"]
+    assert made["url"] == "http://127.0.0.1:18001/alerts"
+    assert made["http_config"] == {"authorization": {"credentials_file": "../secrets/bridge-token"}}
+    [made] = _receiver(routing.config([SHOP], NOWHERE), "urgent")["webhook_configs"]
+    assert made["url_file"] == "secrets/hook"
+    assert routing.secret_names([SHOP, BRIDGED], at) == ["bridge-token", "hook"]
+
+
+def test_mail_goes_out_where_there_is_a_mail_server() -> None:
+    assert routing.unreachable([MAILED], NOWHERE) == [
+        "apps/mailed.yaml: receiver people is told by mail alone; give watchstack:email"
+    ]
+    mailing = Reach(**{**vars(NOWHERE), "email": MAIL})
+    config = routing.config([MAILED], mailing)
+    assert config["global"] == {"smtp_smarthost": "mail:587", "smtp_from": "a@example.org", "smtp_require_tls": True}
+    [made] = _receiver(config, "people")["email_configs"]
+    assert made["to"] == "b@example.org"
+    assert routing.unreachable([MAILED], mailing) == []
+
+
+def test_a_profile_may_say_what_alerts_must_share_for_one_to_silence_the_other() -> None:
+    own = _profile("own", [{"name": "x", "webhook": {"url": "hook"}}], [{"receiver": "x"}], inhibit_equal=["service"])
+    rules: Any = routing.config([own], NOWHERE)["inhibit_rules"]
+    usual, ours = rules[:2]
+    assert usual["target_matchers"] == ['severity=~"warning|info"', 'system!~"platform|own"']
+    assert (ours["target_matchers"][1], ours["equal"]) == ('system="own"', ["service"])
+
+
+@pytest.mark.parametrize(
+    ("receivers", "routes", "problem"),
+    [
+        ([{"name": "x"}], [{"receiver": "x"}], "give at least one of `discord`, `slack`, `webhook`, `email`"),
+        ([{"name": "x", "webhook": {}}], [{"receiver": "x"}], "give the secret `url`, or `service` and `port`"),
+        (
+            [{"name": "people", "email": {}}],
+            [{"receiver": "poeple"}],
+            "route to 'poeple': no such receiver; did you mean people?",
+        ),
+    ],
+)
+def test_a_routing_that_cannot_work_is_refused_in_words(receivers: list[Any], routes: list[Any], problem: str) -> None:
+    with pytest.raises(Refused) as refused:
+        _profile("bad", receivers, routes)
+    assert problem in str(refused.value)
+
+
+def _receiver(config: dict[str, Any], name: str) -> Any:
+    return next(receiver for receiver in config["receivers"] if receiver["name"] == name)

@@ -1,0 +1,1 @@
+"""The GraphMemory system, simulated: a collaborative graph memory for IDEs, and its alert bridge."""
