@@ -37,7 +37,9 @@ class HomeProvider(ResourceProvider):
         return CreateResult(props["path"], {**props, "supervisor": "running"})
 
     def diff(self, _id: str, _olds: Props, news: Props) -> DiffResult:
-        changes = (_id, _olds["kept"]) != (news["path"], news["kept"]) or not Supervisor(Path(news["path"])).running()
+        changes = (_id, _olds.get("kept", [])) != (news["path"], news["kept"]) or not Supervisor(
+            Path(news["path"])
+        ).running()
         return DiffResult(changes=changes, replaces=["path"] if _id != news["path"] else [])
 
     def update(self, _id: str, _olds: Props, news: Props) -> UpdateResult:
@@ -52,7 +54,7 @@ class HomeProvider(ResourceProvider):
         home = Path(_id)
         Supervisor(home).stop()
         _remove([*home.glob("supervisord*"), *home.glob("programs")])
-        _remove([path for path in home.glob(directory.GENERATED) if path.name not in _props["kept"]])
+        _remove([path for path in home.glob(directory.GENERATED) if path.name not in _props.get("kept", [])])
         _remove_empty(home)
 
 

@@ -17,6 +17,7 @@ from e2e.environments import OFFSETS, Environment, eventually
 
 pytestmark = pytest.mark.e2e
 
+CONDITION = 'increase(redis_connection_errors_total{job="boss-workflow"}[5m]) > 0'
 ALERTS = "rules/boss-workflow/v1/alerts.yml"
 PROGRAMS = (
     "alertmanager",
@@ -52,7 +53,7 @@ def _rules(one: Environment) -> dict[str, str]:
 
 
 def _expression(one: Environment) -> str:
-    return _rules(one)["HighErrorRate"]
+    return _rules(one)["RedisErrors"]
 
 
 def test_selftest_is_green_after_up(one: Environment) -> None:
@@ -73,10 +74,10 @@ def test_a_rule_edit_is_live_without_a_restart_or_a_missed_scrape(
 ) -> None:
     one.up()
     before = one.pids()
-    edit(ALERTS, "> 0.05", "> 0.07")
+    edit(ALERTS, CONDITION, CONDITION.replace("> 0", "> 3"))
     output = one.up()
     assert "prometheus updated" in output
-    assert _expression(one).endswith("> 0.07")
+    assert _expression(one).endswith("> 3")
     assert one.pids() == before
     samples = one.get(9090, "/api/v1/query", query='up{job="boss-workflow"}[20s]')["data"]["result"][0]["values"]
     gaps = [later[0] - earlier[0] for earlier, later in itertools.pairwise(samples)]
@@ -88,12 +89,10 @@ def test_a_broken_rule_is_refused_with_file_and_line_and_nothing_changes(
 ) -> None:
     one.up()
     before, expression = one.pids(), _expression(one)
-    edit(ALERTS, "> 0.05", "> > 0.05")
+    edit(ALERTS, CONDITION, CONDITION.replace("> 0", "> > 0"))
     output = one.up(check=False)
     line = next(
-        number
-        for number, text in enumerate((one.clone / ALERTS).read_text().splitlines(), start=1)
-        if "> > 0.05" in text
+        number for number, text in enumerate((one.clone / ALERTS).read_text().splitlines(), start=1) if "> > 0" in text
     )
     assert f"{ALERTS}: {line}:" in output
     assert "parse error" in output

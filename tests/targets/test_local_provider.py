@@ -25,7 +25,7 @@ Props = dict[str, Any]
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "home"
-    HomeProvider().create({"path": str(place), "environment": {}})
+    HomeProvider().create({"path": str(place), "environment": {}, "kept": []})
     yield place
     processes = Supervisor(place).pids()
     HomeProvider().delete(str(place), {})
@@ -169,7 +169,7 @@ def test_read_tells_of_a_dead_supervisor_and_of_an_edited_file(props: Props, hom
     os.kill(int((home / "supervisord.pid").read_text()), signal.SIGKILL)
     assert wait(lambda: not Supervisor(home).running(), 5)
     assert _read(outs)["process"] == "dead"
-    assert HomeProvider().diff(str(home), {}, {"path": str(home)}).changes
+    assert HomeProvider().diff(str(home), {"kept": []}, {"path": str(home), "kept": []}).changes
 
 
 def test_an_environment_that_becomes_durable_is_a_change_of_every_service(props: Props) -> None:
