@@ -1,5 +1,6 @@
 """Versioned rule packs: `rules/<pack>/v<N>/`, plain Prometheus files with a `pack.yaml` beside them."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,10 @@ class Threshold(Strict):
 
 
 class Change(Strict):
+    """What a version brought; `content` is the digest of its rules and thresholds."""
+
     version: str
+    content: str | None = Field(default=None, pattern=r"^[0-9a-f]{12}$")
     change: str
 
 
@@ -43,7 +47,7 @@ class Manifest(Strict):
     summary: str
     files: dict[str, Requirement]
     thresholds: dict[str, Threshold] = Field({})
-    changes: tuple[Change, ...]
+    changes: tuple[Change, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +99,32 @@ def pack(name: str, major: str, overrides: Mapping[str, Override], directory: Pa
     if not home.is_dir():
         raise Refused(_unknown(name, major, directory))
     where = f"rules/{name}/{major}/pack.yaml: "
-    manifest = load(Manifest, _yaml(home / "pack.yaml", directory), where)
-    changes = Changes(name, overrides, {alert: each.value for alert, each in manifest.thresholds.items()})
+    read = manifest(home)
+    changes = Changes(name, overrides, {alert: each.value for alert, each in read.thresholds.items()})
     files = tuple(
         _file(name, home / file, requirement.requires, changes, directory)
-        for file, requirement in sorted(manifest.files.items())
+        for file, requirement in sorted(read.files.items())
     )
     problems = [f"{where}{problem}" for problem in changes.undeclared()] + changes.problems
     if problems:
         raise Refused("\n".join(problems))
-    return Pack(name=name, major=major, version=manifest.version, files=files)
+    return Pack(name=name, major=major, version=read.version, files=files)
+
+
+def manifest(home: Path) -> Manifest:
+    """`pack.yaml` of the pack in this directory; Refused if it cannot be used."""
+    path, directory = home / "pack.yaml", home.parents[1]
+    return load(Manifest, _yaml(path, directory), f"rules/{path.relative_to(directory)}: ")
+
+
+def content(home: Path) -> str:
+    """A digest of the rules and thresholds of the pack in this directory, in twelve characters."""
+    read = manifest(home)
+    digest = hashlib.sha256()
+    for name in sorted(read.files):
+        digest.update(name.encode() + (home / name).read_bytes())
+    digest.update(read.model_dump_json(include={"files", "thresholds"}).encode())
+    return digest.hexdigest()[:12]
 
 
 def _unknown(name: str, major: str, directory: Path) -> str:

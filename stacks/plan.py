@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import apps
 import rules
 from apps import Profile
-from rules import Alert, Pack, RuleFile, target_missing
+from rules import Alert, Pack, RuleFile, pack_info, target_missing
 from stacks import inventory, jobs, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
@@ -15,7 +15,7 @@ from stacks.services import alertmanager, collector, grafana, jaeger, loki, node
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
-COMMON_PACKS = (PLATFORM, "containers")
+COMMON_PACKS = (PLATFORM, "containers", "kubernetes")
 PLATFORM_DASHBOARDS = ("stack-health",)
 
 # What a panel, a link or a rule may need and an environment may lack.
@@ -69,7 +69,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     packs = _packs(settings, profiles)
     reachable = names | {name for service in running for name in service.aliases} | _given(settings)
     files, pruned = _prune(packs, reachable)
-    files.append(target_missing.file(scraped, settings.override))
+    files += [target_missing.file(scraped, settings.override), pack_info.file(packs)]
     alertmanagers = [ground.address(alertmanager.NAME, alertmanager.PORT)]
     running.append(prometheus.service(settings, ground, scraped, _deployed(files), alertmanagers))
     left_out += pruned

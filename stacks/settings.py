@@ -180,7 +180,7 @@ class Settings(Strict):
         "environment's name unless given.",
     )
     systems: dict[Name, System] = Field(description="The monitored systems. The first also gets the platform's alerts.")
-    packs: dict[Literal["platform", "containers"], Version] = Field(
+    packs: dict[Literal["platform", "containers", "kubernetes"], Version] = Field(
         {},
         description="Versions of the packs that every environment has, as far as it runs what they need; else `v1`.",
     )

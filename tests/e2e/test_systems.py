@@ -14,7 +14,7 @@ from catalogue import differences, missing
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import apps
-from apps import Drill, Job
+from apps import Drill, Job, Profile
 from e2e.environments import Environment, eventually
 from e2e.servers import POSTGRES_USER, postgres, redis
 from toolchain import programs
@@ -30,6 +30,12 @@ NAMED_ELSEWHERE = {
 }
 # A request of Phase 5 passes through more than one service.
 SERVICES = {"phase5": 2}
+# Medians of an hour: raised first, while little has gone well yet.
+OF_AN_HOUR = {"GraphMemoryLowSimilarity", "LowPatternConfidence"}
+# Average of five minutes near its limit: raised beside the others.
+SLOW = {"HighCPUUsage"}
+# What the simulated exporters would show, and real ones stand in their place here.
+OF_REAL_SERVERS = {"GraphMemoryPostgresDown", "GraphMemoryRedisDown", "GraphMemoryRedisMemoryHigh"}
 SERVERS = {"postgres": 41432, "redis": 41379}
 
 
@@ -144,30 +150,49 @@ def _services(running: Environment, trace: str) -> set[str]:
 def test_the_fault_of_every_alert_raises_it(running: Environment) -> None:
     """As far as pending: how long it has to last before it fires is proven by the tests of the rules."""
     profile = apps.profile(running.name)
-    ports = {process.service: next(iter(process.ports.values())) for process in profile.workload}
-    driver = next(process.service for process in profile.workload if process.drives)
-    running.post(ports[driver], "/_sim/rate", {"per_second": 60})
+    driver = next(process for process in profile.workload if process.drives)
+    running.post(_port(profile, driver.service), "/_sim/rate", {"per_second": 80})
     assert not _raised(running) & {*profile.drills}
-    for alert, drill in profile.drills.items():
-        with _drilled(running, ports, drill):
-            for attempt in eventually(150):
-                with attempt:
-                    assert alert in _raised(running), alert
+    drills = {alert: drill for alert, drill in profile.drills.items() if alert not in OF_REAL_SERVERS}
+    slow = {alert: drills.pop(alert) for alert in sorted(SLOW & drills.keys())}
+    with ExitStack() as meanwhile:
+        for drill in slow.values():
+            meanwhile.enter_context(_drilled(running, profile, drill))
+        for alert, drill in sorted(drills.items(), key=lambda item: item[0] not in OF_AN_HOUR):
+            with _drilled(running, profile, drill):
+                _wait_raised(running, alert)
+        for alert in slow:
+            _wait_raised(running, alert)
+
+
+def _wait_raised(running: Environment, alert: str) -> None:
+    for attempt in eventually(300):
+        with attempt:
+            assert alert in _raised(running)
+
+
+def _port(profile: Profile, service: str) -> int:
+    [process] = [process for process in profile.workload if process.service == service]
+    return next(iter(process.ports.values()))
 
 
 @contextmanager
-def _drilled(running: Environment, ports: dict[str, int], drill: Drill) -> Iterator[None]:
+def _drilled(running: Environment, profile: Profile, drill: Drill) -> Iterator[None]:
     """The fault, or a process that answers nobody, for the length of a block."""
     if drill.fault:
-        fault = {"fault": drill.fault, "value": drill.value}
-        running.post(ports[drill.service], "/_sim/fault", fault)
-        yield
-        running.post(ports[drill.service], "/_sim/fault", fault | {"value": 0})
+        port, fault = _port(profile, drill.service), {"fault": drill.fault, "value": drill.value}
+        running.post(port, "/_sim/fault", fault)
+        try:
+            yield
+        finally:
+            running.post(port, "/_sim/fault", fault | {"value": 0})
     else:
         process = psutil.Process(running.pids()[drill.service])
         process.suspend()
-        yield
-        process.resume()
+        try:
+            yield
+        finally:
+            process.resume()
 
 
 def _raised(running: Environment) -> set[str]:
