@@ -180,7 +180,7 @@ def test_active_users_leave_a_window_and_the_oldest_is_forgotten_first() -> None
     ("path", "body", "error"),
     [
         ("/api/memories", {"index": "poems", "text": "x"}, "index 'poems' is not accepted; give one of notes, code"),
-        ("/api/memories", {"index": "notes", "text": "x" * 2001}, "give 1 to 2000 characters"),
+        ("/api/memories", {"index": "notes", "text": "x" * 2001}, "give a text of 1 to 2000 characters"),
         ("/api/onboarding", {"step": "account", "outcome": "completed"}, "seconds None is not accepted"),
         ("/api/projects/p1/events", {"event": "dance"}, "event 'dance' is not accepted"),
         ("/api/graph/nodes", {"kind": "file", "name": "<b>"}, "name '<b>' is not accepted"),

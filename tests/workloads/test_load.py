@@ -29,7 +29,7 @@ def test_same_seed_same_traffic() -> None:
 def test_traffic_moves_every_counter() -> None:
     """All but the failures, which are the faults' business."""
     traffic, rng = BossTraffic(20), random.Random(1)
-    with opened(BossWorkflow(1, pace=0, limit=120).app) as boss:
+    with opened(BossWorkflow(1, pace=0, limit=40).app) as boss:
         for _ in range(600):
             call = traffic(rng)
             answer = boss.request(call.method, call.path, json=call.json, headers=call.headers)

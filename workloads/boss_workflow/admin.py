@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from instrument.alerts import AlertmanagerError, raise_test_alert
 from instrument.families import RateLimits
-from workloads.boss_workflow.api import one_of
+from workloads.body import one_of
 
 PATH = "/api/admin/test-alert"
 OPERATIONS = (("POST", PATH),)

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from workloads.body import json_object
+from workloads.body import found, json_object, one_of, text_of
 from workloads.boss_workflow.metrics import AI_OPERATIONS, PRIORITIES, TASK_STATUSES
 from workloads.boss_workflow.services import Ai, Cache, Discord, RateLimiter, ServiceError, Simulation
 from workloads.boss_workflow.store import Task, TaskStore, TransitionError
@@ -23,8 +23,6 @@ LIST_SECONDS = 10
 LOG_ONE_IN = 10
 
 _LOG = logging.getLogger("boss")
-
-T = TypeVar("T")
 
 
 class InjectedError(Exception):
@@ -64,7 +62,7 @@ class TaskApi:
 
     async def create_task(self, request: Request) -> Response:
         asked = await json_object(request)
-        title, assignee = _text(asked, "title"), _text(asked, "assignee")
+        title, assignee = text_of(asked, "title"), text_of(asked, "assignee")
         priority = one_of("priority", asked.get("priority"), PRIORITIES)
         task = await self._store.create_task(title, assignee, priority)
         await self._cache.store(task["task_id"], task, TASK_SECONDS)
@@ -86,7 +84,7 @@ class TaskApi:
         task_id = request.path_params["task_id"]
         task = await self._cache.lookup("get_task", task_id)
         if task is None:
-            task = _found(await self._store.get_task(task_id), task_id)
+            task = found(await self._store.get_task(task_id), f"task {task_id!r}")
             await self._cache.store(task_id, task, TASK_SECONDS)
         return JSONResponse(task)
 
@@ -95,7 +93,7 @@ class TaskApi:
         asked = await json_object(request)
         status = one_of("status", asked.get("status"), TASK_STATUSES)
         try:
-            task = _found(await self._store.change_status(task_id, status), task_id)
+            task = found(await self._store.change_status(task_id, status), f"task {task_id!r}")
         except TransitionError as problem:
             raise HTTPException(409, str(problem)) from problem
         await self._cache.store(task_id, task, TASK_SECONDS)
@@ -105,14 +103,14 @@ class TaskApi:
 
     async def get_audit(self, request: Request) -> Response:
         task_id = request.path_params["task_id"]
-        changes = _found(await self._store.get_audit(task_id), task_id)
+        changes = found(await self._store.get_audit(task_id), f"task {task_id!r}")
         return JSONResponse({"task_id": task_id, "changes": changes})
 
     async def ask_ai(self, request: Request) -> Response:
         operation = request.path_params["operation"]
         if operation not in AI_OPERATIONS:
             raise HTTPException(404, f"no AI operation {operation!r}; accepted: {', '.join(AI_OPERATIONS)}")
-        text = _text(await json_object(request), "text")
+        text = text_of(await json_object(request), "text")
         try:
             answer = await self._ai.ask(operation, text)
         except ServiceError as problem:
@@ -143,26 +141,6 @@ def told(request: Request, status: int) -> dict[str, Any]:
     return {"method": request.method, "endpoint": request.scope["route"].path, "status": status}
 
 
-def one_of(key: str, value: object, accepted: tuple[str, ...]) -> str:
-    """An accepted value; HTTPException 422 when it is another."""
-    if isinstance(value, str) and value in accepted:
-        return value
-    raise HTTPException(422, f"{key} {value!r} is not accepted; give one of {', '.join(accepted)}")
-
-
 def _client(request: Request) -> str:
     host = request.client.host if request.client else "unknown"
     return request.headers.get("x-client-id", host)[:64]
-
-
-def _text(asked: dict[str, Any], key: str) -> str:
-    value = asked.get(key)
-    if isinstance(value, str) and 0 < len(value) <= 200:
-        return value
-    raise HTTPException(422, f"{key} {value!r} is not accepted; give a text of 1 to 200 characters")
-
-
-def _found(value: T | None, task_id: str) -> T:
-    if value is None:
-        raise HTTPException(404, f"no task {task_id!r}")
-    return value

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from workloads.body import json_object
+from workloads.body import found, json_object, one_of, text_of
 from workloads.faults import number
 from workloads.graphmemory.extraction import Extractor
 from workloads.graphmemory.graph import DEEPEST, Graph
@@ -41,7 +41,7 @@ LOG_ONE_IN = 10
 _NAME = re.compile(r"[\w .()/-]{1,80}")
 _LOG = logging.getLogger("graphmemory")
 
-T = TypeVar("T")
+LONGEST = 2000
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Handlers:
     async def onboard(self, request: Request) -> Response:
         """A step of the assistant that greets a new user; `seconds` since it began, as the IDE measured them."""
         asked = await json_object(request)
-        step, outcome = one_of(asked, "step", STEPS), one_of(asked, "outcome", STEP_OUTCOMES)
+        step, outcome = one_of("step", asked.get("step"), STEPS), one_of("outcome", asked.get("outcome"), STEP_OUTCOMES)
         seconds = number(asked, "seconds", 0, LONGEST_ONBOARDING)
         await self._parts.postgres.add_event("onboarding", f"{step} {outcome}")
         self._parts.metrics.steps.inc(step=step, outcome=outcome)
@@ -102,55 +102,63 @@ class Handlers:
         return JSONResponse({"step": step, "outcome": outcome}, 201)
 
     async def collaborate(self, request: Request) -> Response:
-        event = one_of(await json_object(request), "event", EVENTS)
+        event = one_of("event", (await json_object(request)).get("event"), EVENTS)
         await self._parts.postgres.add_event("collaboration", event)
         self._parts.metrics.collaboration.inc(event=event)
         return JSONResponse({"event": event}, 201)
 
     async def create_memory(self, request: Request) -> Response:
         asked = await json_object(request)
-        index, text = one_of(asked, "index", INDEXES), _text(asked)
+        index, text = one_of("index", asked.get("index"), INDEXES), text_of(asked, "text", LONGEST)
         return JSONResponse(await self._parts.memories.create(index, text), 201)
 
     async def read_memory(self, request: Request) -> Response:
-        return JSONResponse(_found(await self._parts.memories.read(_memory_id(request)), request))
+        return JSONResponse(found(await self._parts.memories.read(_memory_id(request)), _here(request)))
 
     async def update_memory(self, request: Request) -> Response:
-        text = _text(await json_object(request))
-        return JSONResponse(_found(await self._parts.memories.update(_memory_id(request), text), request))
+        text = text_of(await json_object(request), "text", LONGEST)
+        return JSONResponse(found(await self._parts.memories.update(_memory_id(request), text), _here(request)))
 
     async def delete_memory(self, request: Request) -> Response:
-        _found(await self._parts.memories.delete(_memory_id(request)) or None, request)
+        found(await self._parts.memories.delete(_memory_id(request)) or None, _here(request))
         return Response(status_code=204)
 
     async def search(self, request: Request) -> Response:
         asked = await json_object(request)
-        index, text = one_of(asked, "index", INDEXES), _text(asked)
+        index, text = one_of("index", asked.get("index"), INDEXES), text_of(asked, "text", LONGEST)
         return JSONResponse({"matches": await self._parts.memories.search(index, text)})
 
     async def add_node(self, request: Request) -> Response:
         asked = await json_object(request)
-        kind, name = one_of(asked, "kind", NODE_KINDS), _name(asked, "name")
+        kind, name = one_of("kind", asked.get("kind"), NODE_KINDS), _name(asked, "name")
         await self._parts.graph.add_node(kind, name)
         return JSONResponse({"kind": kind, "name": name}, 201)
 
     async def add_edge(self, request: Request) -> Response:
         asked = await json_object(request)
-        kind, source, target = one_of(asked, "kind", EDGE_KINDS), _name(asked, "source"), _name(asked, "target")
-        _found(await self._parts.graph.add_edge(kind, source, target) or None, request)
+        kind, source, target = (
+            one_of("kind", asked.get("kind"), EDGE_KINDS),
+            _name(asked, "source"),
+            _name(asked, "target"),
+        )
+        found(await self._parts.graph.add_edge(kind, source, target) or None, _here(request))
         return JSONResponse({"kind": kind, "source": source, "target": target}, 201)
 
     async def query_graph(self, request: Request) -> Response:
-        kind = one_of(dict(request.query_params), "kind", NODE_KINDS)
+        kind = one_of("kind", dict(request.query_params).get("kind"), NODE_KINDS)
         return JSONResponse({"nodes": await self._parts.graph.query(kind)})
 
     async def traverse(self, request: Request) -> Response:
         names = await self._parts.graph.traverse(request.path_params["name"], DEEPEST)
-        return JSONResponse({"nodes": _found(names, request)})
+        return JSONResponse({"nodes": found(names, _here(request))})
 
     async def extract(self, request: Request) -> Response:
         asked = await json_object(request)
-        source, name, text = one_of(asked, "source", SOURCES), _name(asked, "name"), _text(asked)
+        source, name, text = (
+            one_of("source", asked.get("source"), SOURCES),
+            _name(asked, "name"),
+            text_of(asked, "text", LONGEST),
+        )
         work = BackgroundTask(self._parts.extractor.run, source, name, text)
         return JSONResponse({"source": source, "name": name}, 202, background=work)
 
@@ -180,14 +188,6 @@ def told(request: Request, status: int) -> dict[str, Any]:
     return {"method": request.method, "route": request.scope["route"].path, "status": status}
 
 
-def one_of(asked: dict[str, Any], key: str, accepted: Sequence[str]) -> str:
-    """A declared value; HTTPException 422 for any other."""
-    value = asked.get(key)
-    if isinstance(value, str) and value in accepted:
-        return value
-    raise HTTPException(422, f"{key} {value!r} is not accepted; give one of {', '.join(accepted)}")
-
-
 def _name(asked: dict[str, Any], key: str) -> str:
     value = asked.get(key)
     if isinstance(value, str) and _NAME.fullmatch(value):
@@ -195,20 +195,11 @@ def _name(asked: dict[str, Any], key: str) -> str:
     raise HTTPException(422, f"{key} {value!r} is not accepted; give 1 to 80 letters, digits, spaces or ._()/-")
 
 
-def _text(asked: dict[str, Any]) -> str:
-    value = asked.get("text")
-    if isinstance(value, str) and 0 < len(value) <= 2000:
-        return value
-    raise HTTPException(422, f"text {str(value)[:80]!r} is not accepted; give 1 to 2000 characters")
+def _here(request: Request) -> str:
+    return f"thing at {request.url.path}"
 
 
 def _memory_id(request: Request) -> int:
     """0, which no memory has, for what is no number of SQLite's size."""
     text = request.path_params["memory_id"]
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
-
-
-def _found(value: T | None, request: Request) -> T:
-    if value is None:
-        raise HTTPException(404, f"nothing at {request.url.path}")
-    return value

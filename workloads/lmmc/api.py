@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from workloads.body import json_object
+from workloads.body import json_object, one_of, text_of
 from workloads.faults import Faults
 from workloads.lmmc.ai import AiService
 from workloads.lmmc.metrics import ACTIVE, AI_OPERATIONS, PRIORITIES, STATUSES, LmmcMetrics
@@ -89,9 +89,9 @@ class Api:
 
     async def _create_task(self, request: Request) -> Response:
         asked = await json_object(request)
-        content, repository = _text(asked, "content"), _text(asked, "repository")
-        priority = _one_of("priority", asked.get("priority", "medium"), PRIORITIES)
-        status = _one_of("status", asked.get("status", "pending"), ACTIVE)
+        content, repository = text_of(asked, "content"), text_of(asked, "repository")
+        priority = one_of("priority", asked.get("priority", "medium"), PRIORITIES)
+        status = one_of("status", asked.get("status", "pending"), ACTIVE)
         created = _moment(asked, "created_at")
         similar = await self._similar(content, SIMILAR)
         task = self.store.create(content, repository, priority, status, created)
@@ -104,7 +104,7 @@ class Api:
     async def _list_tasks(self, request: Request) -> Response:
         status = request.query_params.get("status")
         if status is not None:
-            _one_of("status", status, STATUSES)
+            one_of("status", status, STATUSES)
         tasks = self.store.newest(request.query_params.get("repository"), status)
         return JSONResponse({"tasks": [task.told() for task in tasks]})
 
@@ -113,7 +113,7 @@ class Api:
 
     async def _change_status(self, request: Request) -> Response:
         task = self._found(request.path_params["task_id"])
-        status = _one_of("status", (await json_object(request)).get("status"), STATUSES)
+        status = one_of("status", (await json_object(request)).get("status"), STATUSES)
         try:
             seconds = self.store.move(task, status)
         except TransitionError as problem:
@@ -129,7 +129,7 @@ class Api:
         return JSONResponse(task.told())
 
     async def _search(self, request: Request) -> Response:
-        text = _text(await json_object(request), "text")
+        text = text_of(await json_object(request), "text")
         tasks = await self._similar(text, PAGE)
         source = "text" if tasks is None else "vectors"
         if tasks is None:
@@ -137,7 +137,7 @@ class Api:
         return JSONResponse({"source": source, "tasks": [task.told() for task in tasks]})
 
     async def _detect_patterns(self, request: Request) -> Response:
-        repository = _text(await json_object(request), "repository")
+        repository = text_of(await json_object(request), "repository")
         newest = self.store.newest(repository)
         similar = await self._similar(newest[0].content if newest else repository, SIMILAR)
         patterns = self.detector.detect(repository, len(similar or ()))
@@ -147,7 +147,7 @@ class Api:
         operation = request.path_params["operation"]
         if operation not in AI_OPERATIONS:
             raise HTTPException(404, f"no AI operation {operation!r}; accepted: {', '.join(AI_OPERATIONS)}")
-        task = self._found(_text(await json_object(request), "task_id"))
+        task = self._found(text_of(await json_object(request), "task_id"))
 
         def answered(answer: str) -> None:
             task.notes[operation] = answer
@@ -183,19 +183,6 @@ class Api:
 
 def _told(request: Request, status: int) -> dict[str, Any]:
     return {"method": request.method, "endpoint": request.scope["route"].path, "status": status}
-
-
-def _text(asked: dict[str, Any], key: str) -> str:
-    value = asked.get(key)
-    if isinstance(value, str) and 0 < len(value) <= 200:
-        return value
-    raise HTTPException(422, f"{key} {value!r} is not accepted; give a text of 1 to 200 characters")
-
-
-def _one_of(key: str, value: object, accepted: tuple[str, ...]) -> str:
-    if isinstance(value, str) and value in accepted:
-        return value
-    raise HTTPException(422, f"{key} {value!r} is not accepted; give one of {', '.join(accepted)}")
 
 
 def _moment(asked: dict[str, Any], key: str) -> float | None:

@@ -2,14 +2,12 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from workloads.body import json_object
+from workloads.body import found, json_object, text_of
 from workloads.phase5.events import Events
 from workloads.phase5.metrics import AUDIT, COMPLETE, TASK, TASKS
 from workloads.phase5.redis import Redis
@@ -21,7 +19,6 @@ from workloads.pool import PoolTimeoutError
 _LOG = logging.getLogger("phase5.backend")
 
 Handler = Callable[[Request], Awaitable[Response]]
-T = TypeVar("T")
 
 
 class InjectedError(Exception):
@@ -61,7 +58,7 @@ class Api:
         return endpoint
 
     async def _create(self, request: Request) -> Response:
-        title = _title(await json_object(request))
+        title = text_of(await json_object(request), "title")
         with self._sim.metrics.tasks.attempt(operation="create"):
             task = await self._store.create(title, user(request))
         await self._changed(request, "create", task)
@@ -74,28 +71,28 @@ class Api:
         task_id = request.path_params["task_id"]
         task = await self._redis.get(task_id)
         if task is None:
-            task = _found(await self._store.get(task_id), task_id)
+            task = found(await self._store.get(task_id), f"task {task_id!r}")
             await self._redis.set(task_id, task)
         return JSONResponse(task)
 
     async def _update(self, request: Request) -> Response:
-        task_id, title = request.path_params["task_id"], _title(await json_object(request))
+        task_id, title = request.path_params["task_id"], text_of(await json_object(request), "title")
         with self._sim.metrics.tasks.attempt(operation="update"):
-            task = _found(await self._store.rename(task_id, title), task_id)
+            task = found(await self._store.rename(task_id, title), f"task {task_id!r}")
         await self._changed(request, "update", task)
         return JSONResponse(task)
 
     async def _complete(self, request: Request) -> Response:
         task_id = request.path_params["task_id"]
         with self._sim.metrics.tasks.attempt(operation="complete"):
-            task = _found(await self._store.complete(task_id), task_id)
+            task = found(await self._store.complete(task_id), f"task {task_id!r}")
         await self._changed(request, "complete", task)
         return JSONResponse(task)
 
     async def _delete(self, request: Request) -> Response:
         task_id = request.path_params["task_id"]
         with self._sim.metrics.tasks.attempt(operation="delete"):
-            task = _found(await self._store.delete(task_id), task_id)
+            task = found(await self._store.delete(task_id), f"task {task_id!r}")
         await self._changed(request, "delete", task)
         return Response(status_code=204)
 
@@ -125,16 +122,3 @@ class Api:
 def user(request: Request) -> str:
     """Who asks."""
     return request.headers.get("x-user-id", "unknown")[:64]
-
-
-def _title(asked: dict[str, Any]) -> str:
-    title = asked.get("title")
-    if isinstance(title, str) and 0 < len(title) <= 200:
-        return title
-    raise HTTPException(422, f"title {title!r} is not accepted; give a text of 1 to 200 characters")
-
-
-def _found(value: T | None, task_id: str) -> T:
-    if value is None:
-        raise HTTPException(404, f"no task {task_id!r}")
-    return value

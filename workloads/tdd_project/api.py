@@ -4,14 +4,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from workloads.body import json_object
+from workloads.body import found, json_object, one_of, text_of
 from workloads.faults import number
 from workloads.tdd_project.metrics import OUTCOMES
 from workloads.tdd_project.simulation import Simulation
@@ -25,8 +25,6 @@ LOG_ONE_IN = 10
 
 _LOG = logging.getLogger("streamlit_extension")
 _DURATIONS = logging.getLogger("duration_system")
-
-T = TypeVar("T")
 
 
 class InjectedError(Exception):
@@ -61,27 +59,27 @@ class CycleApi:
             _LOG.debug("request", extra=told(request, status) | {"duration_ms": round(1000 * seconds, 3)})
 
     async def start(self, request: Request) -> Response:
-        cycle = await self._store.start_cycle(_title(await json_object(request)))
+        cycle = await self._store.start_cycle(text_of(await json_object(request), "title"))
         _LOG.info("cycle started", extra={"cycle_id": cycle["cycle_id"]})
         return JSONResponse(cycle, 201)
 
     async def select(self, request: Request) -> Response:
         phase = request.query_params.get("phase")
         if phase is not None:
-            _one_of("phase", phase, STATES)
+            one_of("phase", phase, STATES)
         return JSONResponse({"cycles": await self._store.list_cycles(phase)})
 
     async def get(self, request: Request) -> Response:
         cycle_id = request.path_params["cycle_id"]
-        return JSONResponse(_found(await self._store.get_cycle(cycle_id), cycle_id))
+        return JSONResponse(found(await self._store.get_cycle(cycle_id), f"cycle {cycle_id!r}"))
 
     async def end_phase(self, request: Request) -> Response:
         cycle_id = request.path_params["cycle_id"]
         asked = await json_object(request)
-        outcome = _one_of("outcome", asked.get("outcome"), OUTCOMES)
+        outcome = one_of("outcome", asked.get("outcome"), OUTCOMES)
         seconds = number(asked, "seconds", 0, LONGEST_SECONDS)
         try:
-            phase, cycle = _found(await self._store.end_phase(cycle_id, outcome, seconds), cycle_id)
+            phase, cycle = found(await self._store.end_phase(cycle_id, outcome, seconds), f"cycle {cycle_id!r}")
         except FinishedError as problem:
             raise HTTPException(409, str(problem)) from problem
         _log_phase(cycle["cycle_id"], phase, outcome, seconds)
@@ -89,7 +87,7 @@ class CycleApi:
 
     async def history(self, request: Request) -> Response:
         cycle_id = request.path_params["cycle_id"]
-        phases = _found(await self._store.get_history(cycle_id), cycle_id)
+        phases = found(await self._store.get_history(cycle_id), f"cycle {cycle_id!r}")
         return JSONResponse({"cycle_id": cycle_id, "phases": phases})
 
     async def summary(self, _request: Request) -> Response:
@@ -119,22 +117,3 @@ def _log_phase(cycle_id: int, phase: str, outcome: str, seconds: float) -> None:
     _DURATIONS.info("phase ended", extra=extra)
     if seconds > LONG_SECONDS:
         _LOG.warning("phase took more than half an hour", extra=extra)
-
-
-def _title(asked: dict[str, Any]) -> str:
-    title = asked.get("title")
-    if isinstance(title, str) and 0 < len(title) <= 200:
-        return title
-    raise HTTPException(422, f"title {title!r} is not accepted; give a text of 1 to 200 characters")
-
-
-def _one_of(key: str, value: object, accepted: tuple[str, ...]) -> str:
-    if isinstance(value, str) and value in accepted:
-        return value
-    raise HTTPException(422, f"{key} {value!r} is not accepted; give one of {', '.join(accepted)}")
-
-
-def _found(value: T | None, cycle_id: str) -> T:
-    if value is None:
-        raise HTTPException(404, f"no cycle {cycle_id!r}")
-    return value
