@@ -10,7 +10,11 @@ from stacks.plan import Plan
 _FINE = re.compile(r"^(Checking |SUCCESS|FAILED:$)")
 
 
-def check(_plan: Plan, tree: Path) -> list[str]:
+# In a rule file. Line and column are those of the rendered file, which with an override is not the one that is written.
+_OF_A_RULE = re.compile(r'^(rules/\S+): \d+:\d+: group "[^"]*", rule \d+, "([^"]+)": (.*)$')
+
+
+def check(plan: Plan, tree: Path) -> list[str]:
     lines = complaints(
         "promtool",
         "check",
@@ -20,4 +24,13 @@ def check(_plan: Plan, tree: Path) -> list[str]:
         "etc/prometheus.yml",
         directory=tree / "prometheus",
     )
-    return [line.replace("etc/rules/", "rules/") for line in lines if not _FINE.match(line)]
+    return [_placed(plan, line.replace("etc/rules/", "rules/")) for line in lines if not _FINE.match(line)]
+
+
+def _placed(plan: Plan, line: str) -> str:
+    """What promtool says of an alert, with file and line where the alert is written."""
+    if found := _OF_A_RULE.match(line):
+        file, name, problem = found.groups()
+        places = [alert.place for alert in plan.alerts if alert.name == name and alert.place.startswith(f"{file}:")]
+        return f"{places[0]}: {name}: {problem}" if places else line
+    return line
