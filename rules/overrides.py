@@ -70,8 +70,10 @@ class Changes:
     def _changed(self, rule: Rule, override: Override) -> Rule:
         new = dict(rule)
         value = self._thresholds.get(rule["alert"])
-        if override.threshold is not None and value is not None:
-            [place] = _places(value, rule["expr"])
+        places = [] if value is None else _places(value, rule["expr"])
+        # A threshold that does not stand there once is a problem of the pack, which `undeclared` tells.
+        if override.threshold is not None and len(places) == 1:
+            [place] = places
             new["expr"] = rule["expr"][: place.start] + f"{override.threshold:.12g}" + rule["expr"][place.stop :]
         if override.wait:
             new["for"] = override.wait

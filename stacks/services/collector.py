@@ -100,7 +100,7 @@ def _config(ground: Ground, sources: Sequence[LogSource], loki: str | None, jaeg
             "pipelines": pipelines,
             "telemetry": {
                 "logs": {"encoding": "json", "level": "warn"},
-                "metrics": {"readers": [{"pull": {"exporter": {"prometheus": _reader(ground)}}}]},
+                "metrics": {"readers": [{"pull": {"exporter": {"prometheus": reader(ground, METRICS)}}}]},
             },
         },
     }
@@ -120,8 +120,9 @@ def _file_log(source: LogSource) -> dict[str, object]:
     }
 
 
-def _reader(ground: Ground) -> dict[str, object]:
-    host, _, port = ground.listen(METRICS).rpartition(":")
+def reader(ground: Ground, number: int) -> dict[str, object]:
+    """Own metrics of a program built on the collector, for Prometheus on this port."""
+    host, _, port = ground.listen(number).rpartition(":")
     # Names as the collector's documentation gives them, without suffixes that change with the exporter's version.
     plain = {"without_type_suffix": True, "without_units": True, "without_scope_info": True}
     return {"host": host, "port": int(port), **plain}

@@ -1,6 +1,7 @@
 """Jaeger: keeps the traces, in one process with Badger on its own disk, for as long as asked."""
 
 from stacks.service import Endpoint, File, Ground, Port, Reload, Service, Volume, to_yaml
+from stacks.services.collector import reader
 from stacks.settings import Settings
 from stacks.units import seconds, size_bytes
 
@@ -67,7 +68,7 @@ def _config(settings: Settings, ground: Ground) -> dict[str, object]:
             },
             "telemetry": {
                 "logs": {"encoding": "json", "level": "warn"},
-                "metrics": {"readers": [{"pull": {"exporter": {"prometheus": _reader(ground)}}}]},
+                "metrics": {"readers": [{"pull": {"exporter": {"prometheus": reader(ground, METRICS)}}}]},
             },
         },
     }
@@ -80,10 +81,3 @@ def _badger(settings: Settings) -> dict[str, object]:
         # Go has no unit above the hour.
         "ttl": {"spans": f"{seconds(settings.jaeger.retention):.0f}s"},
     }
-
-
-def _reader(ground: Ground) -> dict[str, object]:
-    host, _, port = ground.listen(METRICS).rpartition(":")
-    # Names as the collector's documentation gives them, without suffixes that change with the exporter's version.
-    plain = {"without_type_suffix": True, "without_units": True, "without_scope_info": True}
-    return {"host": host, "port": int(port), **plain}

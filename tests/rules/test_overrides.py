@@ -122,7 +122,11 @@ def test_a_threshold_of_another_type_is_refused() -> None:
 def test_a_declared_threshold_must_stand_in_its_alert_exactly_once(
     shop: Path, thresholds: dict[str, float], problem: str
 ) -> None:
+    seen = _seen(shop)
     _declare(shop, **thresholds)
     with pytest.raises(Refused) as refused:
         rules.pack("shop", "v1", {}, shop)
     assert problem in str(refused.value)
+    with pytest.raises(Refused) as overridden:
+        _pack(shop, threshold=2, seen=seen)
+    assert problem in str(overridden.value)

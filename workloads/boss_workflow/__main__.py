@@ -8,22 +8,17 @@ It sends itself `--rate` requests a second, and goes wrong on demand: `GET /_sim
 import argparse
 from functools import partial
 
-from instrument.logs import Logger, configure
+from instrument.logs import configure
 from instrument.tracing import Tracing
 from workloads.arguments import parse
 from workloads.boss_workflow.admin import SECRET
 from workloads.boss_workflow.app import BossWorkflow
 from workloads.boss_workflow.traffic import BossTraffic
 from workloads.load import Load
+from workloads.loggers import LOGGERS
 from workloads.serve import serve
 
 SERVICE = "boss-workflow"
-LOGGERS = {
-    # It logs every request that it sends.
-    "httpx": Logger(level="WARNING", propagate=True),
-    # A port that is taken must be visible to whoever started the program.
-    "uvicorn": Logger(sinks=("errors",), propagate=True),
-}
 
 
 def main() -> None:

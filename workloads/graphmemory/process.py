@@ -4,16 +4,9 @@ import sys
 from collections.abc import Sequence
 
 from instrument import logs
-from instrument.logs import Logger
 from instrument.tracing import Tracing
 from workloads.arguments import Arguments
-
-LOGGERS = {
-    # It logs every request that it sends.
-    "httpx": Logger(level="WARNING", propagate=True),
-    # A port that is taken must be visible to whoever started the program.
-    "uvicorn": Logger(sinks=("errors",), propagate=True),
-}
+from workloads.loggers import LOGGERS
 
 
 def check_ports(asked: Arguments, names: Sequence[str]) -> None:

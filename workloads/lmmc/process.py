@@ -4,15 +4,11 @@ from instrument.logs import Logger, configure
 from instrument.metrics import Metrics
 from instrument.tracing import Tracing
 from workloads.arguments import Arguments
+from workloads.loggers import LOGGERS
 
 SYSTEM = "lmmc"
-_LOGGERS = {
-    # They log every request that they send, and every connection.
-    "httpx": Logger(level="WARNING", propagate=True),
-    "websockets": Logger(level="WARNING", propagate=True),
-    # A port that is taken must be visible to whoever started the program.
-    "uvicorn": Logger(sinks=("errors",), propagate=True),
-}
+# It logs every connection.
+_LOGGERS = {**LOGGERS, "websockets": Logger(level="WARNING", propagate=True)}
 
 
 def tracing_of(service: str, asked: Arguments) -> Tracing:

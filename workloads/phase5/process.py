@@ -11,21 +11,16 @@ from starlette.types import ASGIApp, ExceptionHandler, Lifespan
 
 from instrument.asgi import Exposition, measured
 from instrument.health import Check, Health
-from instrument.logs import Logger, configure
+from instrument.logs import configure
 from instrument.tracing import Tracing
 from workloads.arguments import Arguments
 from workloads.body import refusal
+from workloads.loggers import LOGGERS
 from workloads.phase5.metrics import NAMESPACE, Phase5Metrics
 from workloads.serve import Address, Work, serve
 
 VERSION = "1.0.0"
 UNCOUNTED = ("/metrics", "/_sim/")
-LOGGERS = {
-    # It logs every request that it sends.
-    "httpx": Logger(level="WARNING", propagate=True),
-    # A port that is taken must be visible to whoever started the program.
-    "uvicorn": Logger(sinks=("errors",), propagate=True),
-}
 
 
 def application(
