@@ -1,8 +1,9 @@
 """Dashboards as code: one a module, listed here in order.
 
-Importing this package is cheap: grafanalib is imported with the first dashboard that is built.
+Importing this package is cheap: grafanalib is imported with the first dashboard that is not remembered.
 """
 
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -10,9 +11,28 @@ from dashboards.board import Board, PanelQuery, with_refs
 from dashboards.variables import runnable
 from toolchain import remember
 
-__all__ = ["Board", "PanelQuery", "build", "names", "queries", "render", "runnable"]
+__all__ = ["Board", "Dashboard", "PanelQuery", "build", "names", "queries", "render", "runnable"]
 
+_HERE = Path(__file__).parent
 _MODULES = ("boss_workflow", "stack_health")
+# What decides on the JSON of a board, besides the board itself: these and the pinned grafanalib.
+_DECIDING = (
+    *(_HERE / f"{module}.py" for module in ("board", "datasources", "emit", "links", "variables")),
+    _HERE.parent / "requirements.txt",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dashboard:
+    """A dashboard as it is deployed. `place` is the file it is written in; one that came as JSON has no board."""
+
+    uid: str
+    title: str
+    folder: str
+    place: str
+    text: str
+    queries: tuple[PanelQuery, ...]
+    board: Board | None
 
 
 def names() -> tuple[str, ...]:
@@ -20,44 +40,38 @@ def names() -> tuple[str, ...]:
     return tuple(module.replace("_", "-") for module in _MODULES)
 
 
-def build(name: str, without: frozenset[str] = frozenset()) -> Board:
-    """The dashboard `name`, for a stack in which the components `without` are switched off.
-
-    ValueError for a name that `names()` does not list.
-    """
+def build(name: str) -> Board:
+    """The dashboard `name`, whole. ValueError for a name that `names()` does not list."""
     if name not in names():
         raise ValueError(f"dashboard {name!r} is not known; use one of {', '.join(names())}")
-    module = import_module(f"dashboards.{name.replace('-', '_')}")
-    board: Board = module.board()
-    return board.without(without)
+    board: Board = import_module(f"dashboards.{name.replace('-', '_')}").board()
+    return board
 
 
-def render(name: str, without: frozenset[str] = frozenset()) -> str:
-    """The JSON file of a dashboard, as Grafana provisions it; errors as `build`."""
-    # Besides this package, the pinned grafanalib decides what comes out.
-    here = Path(__file__).parent
-    place = remember.key(f"dashboard-{name}", [*here.glob("*.py"), here.parent / "requirements.txt"], sorted(without))
-    return remember.text(place, lambda: _made(name, without))
+def render(board: Board) -> str:
+    """The JSON file of a dashboard, as Grafana provisions it."""
+    place = remember.key(f"dashboard-{board.uid}", _DECIDING, [repr(board)])
+    return remember.text(place, lambda: _made(board))
 
 
-def _made(name: str, without: frozenset[str]) -> str:
+def _made(board: Board) -> str:
     from dashboards import emit  # noqa: PLC0415 - imports grafanalib
 
-    return emit.text(build(name, without))
+    return emit.text(board)
 
 
-def queries(name: str, without: frozenset[str] = frozenset()) -> tuple[PanelQuery, ...]:
-    """Every query of a dashboard, in the order of its panels; errors as `build`."""
+def queries(board: Board) -> tuple[PanelQuery, ...]:
+    """Every query of a dashboard, in the order of its panels."""
     return tuple(
         PanelQuery(
-            dashboard=name,
-            panel=panel.body.title,
+            dashboard=board.uid,
+            panel=panel.title,
             ref=ref,
             datasource=query.datasource.uid,
             expr=query.expr,
             instant=query.instant,
             empty_when=query.empty_when,
         )
-        for panel in build(name, without).panels
+        for panel in board.panels
         for ref, query in with_refs(panel.queries)
     )

@@ -6,20 +6,17 @@ from dataclasses import dataclass
 import apps
 import rules
 from apps import Profile
+from dashboards import Dashboard
 from rules import Alert, Pack, RuleFile, pack_info, target_missing
-from stacks import inventory, jobs, routing
+from stacks import boards, inventory, jobs, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, collector, grafana, jaeger, loki, node_exporter, prometheus
+from stacks.services import alertmanager, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
 COMMON_PACKS = (PLATFORM, "containers", "kubernetes")
-PLATFORM_DASHBOARDS = ("stack-health",)
-
-# What a panel, a link or a rule may need and an environment may lack.
-OPTIONAL = frozenset({"cadvisor", grafana.NAME, jaeger.NAME, loki.NAME, collector.NAME, node_exporter.NAME})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +29,9 @@ class Plan:
     absent: tuple[Service, ...]
     jobs: tuple[ScrapeJob, ...]
     alerts: tuple[Alert, ...]
-    dashboards: tuple[str, ...]
+    dashboards: tuple[Dashboard, ...]
     profiles: tuple[Profile, ...]
     left_out: tuple[LeftOut, ...]
-    lacking: frozenset[str]
 
     def find(self, name: str) -> Service | None:
         """The running service of that name."""
@@ -53,26 +49,24 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     """
     ground = Ground(target=settings.target, port_offset=settings.port_offset)
     profiles = tuple(apps.profile(system) for system in settings.systems)
-    boards = tuple(sorted({*PLATFORM_DASHBOARDS, *(name for profile in profiles for name in profile.dashboards)}))
-
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
-    lacking = OPTIONAL - names
     to = inventory.reach(settings, ground, simulated)
     described = inventory.describe(settings, ground, profiles, simulated, names, to)
+    reachable = names | {name for service in described for name in service.aliases} | _given(settings)
+    shown, unseen = boards.of(settings, profiles, reachable)
     if settings.grafana.enabled:
-        described.append(inventory.grafana_with(settings, ground, boards, lacking))
+        described.append(inventory.grafana_with(settings, ground, shown))
     running = [service for service in described if service.name in names]
     absent = [service for service in described if service.name not in names]
 
     scraped, left_out = _jobs(settings, ground, running, profiles)
     packs = _packs(settings, profiles)
-    reachable = names | {name for service in running for name in service.aliases} | _given(settings)
     files, pruned = _prune(packs, reachable)
     files += [target_missing.file(scraped, settings.override), pack_info.file(packs)]
     alertmanagers = [ground.address(alertmanager.NAME, alertmanager.PORT)]
     running.append(prometheus.service(settings, ground, scraped, _deployed(files), alertmanagers))
-    left_out += pruned
+    left_out += pruned + unseen
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
     left_out += [
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
@@ -85,10 +79,9 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         absent=_by_name(absent),
         jobs=scraped,
         alerts=tuple(alert for file in files for alert in file.alerts),
-        dashboards=boards,
+        dashboards=shown,
         profiles=profiles,
         left_out=tuple(left_out),
-        lacking=lacking,
     )
     _demand(plan, to, sorted({address for pack in packs for file in pack.files for address in file.written}))
     return plan

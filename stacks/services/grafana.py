@@ -112,7 +112,7 @@ def _ini(ground: Ground) -> str:
 
 
 def _provider() -> dict[str, object]:
-    options = {"path": DASHBOARDS, "foldersFromFilesStructure": False}
+    options = {"path": DASHBOARDS, "foldersFromFilesStructure": True}
     provider = {
         "name": "watchstack",
         "type": "file",
