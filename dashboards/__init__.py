@@ -14,7 +14,21 @@ from toolchain import remember
 __all__ = ["Board", "Dashboard", "PanelQuery", "build", "names", "queries", "render", "runnable"]
 
 _HERE = Path(__file__).parent
-_MODULES = ("boss_workflow", "stack_health")
+_MODULES = (
+    "boss_workflow",
+    "graphmemory_alerts",
+    "graphmemory_application",
+    "graphmemory_business",
+    "graphmemory_database",
+    "graphmemory_overview",
+    "lmmc",
+    "lmmc_internals",
+    "phase5_agents",
+    "phase5_infrastructure",
+    "phase5_overview",
+    "stack_health",
+    "tdd_project",
+)
 # What decides on the JSON of a board, besides the board itself: these and the pinned grafanalib.
 _DECIDING = (
     *(_HERE / f"{module}.py" for module in ("board", "datasources", "emit", "links", "variables")),
