@@ -8,6 +8,7 @@ from dashboards.variables import FILTER
 
 SYSTEM = "graphmemory"
 BRIDGE = "graphmemory-bridge"
+BRIDGES = frozenset({BRIDGE})
 NONE_FIRES = "no alert fires"
 
 
@@ -17,7 +18,7 @@ def board() -> Board:
         uid="graphmemory-alerts",
         title="GraphMemory Alert Status",
         description="Firing alerts, correlation groups, escalations and notifications of the alert bridge.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(dashboard("graphmemory-overview", "Overview"), system_logs(SYSTEM), traces(BRIDGE), runbooks()),
         variables=(FILTER,),
         panels=(*_firing(), *_bridge()),
@@ -62,6 +63,7 @@ def _bridge() -> tuple[Panel, ...]:
             "Correlation groups",
             Query(expr=promql.total("graphmemory_alert_correlation_groups", by=("state",)), legend="{{state}}"),
             unit="short",
+            needs=BRIDGES,
             description="Groups of alerts of one system and component, by state.",
             width=8,
         ),
@@ -72,6 +74,7 @@ def _bridge() -> tuple[Panel, ...]:
                 legend="level {{level}}",
             ),
             unit="short",
+            needs=BRIDGES,
             description="Groups that were told again, to the next level, within an hour.",
             width=8,
         ),
@@ -82,6 +85,7 @@ def _bridge() -> tuple[Panel, ...]:
                 legend="{{channel}} {{status}}",
             ),
             unit="cps",
+            needs=BRIDGES,
             description="Notifications that the bridge sent a second, by channel and outcome.",
             width=8,
             links=_drill("GraphMemoryNotificationsFailing"),
@@ -93,6 +97,7 @@ def _bridge() -> tuple[Panel, ...]:
                 legend="since the last batch",
             ),
             unit="s",
+            needs=BRIDGES,
             description="Since the bridge last handled a batch. The Watchdog reaches it every minute.",
             thresholds=Thresholds(warning=120, critical=300),
             width=24,

@@ -18,7 +18,7 @@ def board() -> Board:
         uid="graphmemory-application",
         title="GraphMemory Application Performance",
         description="Requests by route; memory, graph and vector operations; error logs.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(dashboard("graphmemory-overview", "Overview"), system_logs(SYSTEM), traces(API), runbooks()),
         variables=(FILTER,),
         panels=(*_http(), *_operations(), _error_logs()),

@@ -16,7 +16,7 @@ def board() -> Board:
         uid="graphmemory-business",
         title="GraphMemory Business Metrics",
         description="Active users, onboarding, collaboration, extracted knowledge and the size of the graph.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(dashboard("graphmemory-overview", "Overview"), system_logs(SYSTEM), traces(API), runbooks()),
         variables=(FILTER,),
         panels=(*_users(), *_work()),

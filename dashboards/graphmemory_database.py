@@ -18,7 +18,7 @@ def board() -> Board:
         uid="graphmemory-database",
         title="GraphMemory Database Monitoring",
         description="PostgreSQL, the connection pool and queries of the API, and Redis.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(dashboard("graphmemory-overview", "Overview"), system_logs(SYSTEM), traces(API), runbooks()),
         variables=(FILTER,),
         panels=(*_postgres(), *_api(), *_redis()),

@@ -20,7 +20,7 @@ def board() -> Board:
         uid="graphmemory-overview",
         title="GraphMemory System Overview",
         description="Collaborative graph memory: targets, requests, errors, health, host and containers.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(
             dashboard("start", "Start"),
             dashboard("graphmemory-application", "Application"),

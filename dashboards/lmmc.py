@@ -16,7 +16,7 @@ def board() -> Board:
         uid=SYSTEM,
         title="LMMC System Overview",
         description="Task memory server: requests, tasks, AI tokens, patterns and WebSockets.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(
             dashboard("start", "Start"),
             dashboard("lmmc-internals", "Internals"),

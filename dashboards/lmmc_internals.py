@@ -10,6 +10,7 @@ from dashboards.variables import FILTER
 
 SYSTEM = "lmmc"
 SERVER = "lmmc-server"
+CLI = frozenset({"lmmc-cli"})
 
 
 def board() -> Board:
@@ -18,7 +19,7 @@ def board() -> Board:
         uid="lmmc-internals",
         title="LMMC Internals",
         description="Latencies, Qdrant, AI calls, messages, task age and command line runs of LMMC.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(dashboard(SYSTEM, "Overview"), system_logs(SYSTEM), traces(SERVER), runbooks()),
         variables=(FILTER,),
         panels=(*_http(), *_ai(), *_qdrant(), *_tasks(), *_cli(), *_state()),
@@ -141,7 +142,7 @@ def _tasks() -> tuple[Panel, ...]:
 def _cli() -> tuple[Panel, ...]:
     since = "time() - max by (command) (lmmc_cli_last_run_timestamp_seconds > 0)"
     return (
-        row("Command line"),
+        row("Command line", needs=CLI),
         timeseries(
             "CLI runs",
             Query(
@@ -150,6 +151,7 @@ def _cli() -> tuple[Panel, ...]:
             ),
             unit=suffix("runs/min"),
             description="Runs of the command line program by command and outcome.",
+            needs=CLI,
         ),
         table(
             "CLI last runs",
@@ -157,6 +159,7 @@ def _cli() -> tuple[Panel, ...]:
             unit="s",
             description="How long ago each command was last run.",
             columns={"command": "Command", "Value": "Ago"},
+            needs=CLI,
         ),
     )
 

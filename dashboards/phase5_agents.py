@@ -18,7 +18,7 @@ def board() -> Board:
         uid="phase5-agents",
         title="Phase 5 Agents Monitoring",
         description="Task operations, reminders, audit log, WebSockets and events of Phase 5.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(
             dashboard("phase5-overview", "Overview"),
             system_logs(SYSTEM),

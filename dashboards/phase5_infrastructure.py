@@ -9,6 +9,7 @@ from dashboards.variables import FILTER
 SYSTEM = "phase5"
 BACKEND = "phase5-backend"
 NAMESPACE = 'namespace="phase5-production"'
+KAFKA = frozenset({"kafka-exporter"})
 
 
 def board() -> Board:
@@ -17,7 +18,7 @@ def board() -> Board:
         uid="phase5-infrastructure",
         title="Phase 5 Database & Infrastructure",
         description="Connection pool, queries, PostgreSQL, Redis, Kafka and disks of Phase 5.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(dashboard("phase5-overview", "Overview"), system_logs(SYSTEM), traces(BACKEND), runbooks()),
         variables=(FILTER,),
         panels=(*_database(), *_redis_and_kafka(), _disk()),
@@ -60,6 +61,7 @@ def _database() -> tuple[Panel, ...]:
             Query(expr=promql.total("pg_stat_activity_count", by=("datname",)), legend="{{datname}}"),
             unit="short",
             description="Connections of the PostgreSQL server by database.",
+            needs=frozenset({"postgres-exporter"}),
         ),
     )
 
@@ -74,6 +76,7 @@ def _redis_and_kafka() -> tuple[Panel, ...]:
             unit="bytes",
             description="Memory of the server (left), and commands a second (right).",
             overrides=(Override(series=commands, right_axis=True, unit="ops"),),
+            needs=frozenset({"redis-exporter"}),
         ),
         timeseries(
             "Kafka lag",
@@ -81,6 +84,7 @@ def _redis_and_kafka() -> tuple[Panel, ...]:
             unit="short",
             description="Events that a group of consumers has yet to read, by topic.",
             thresholds=Thresholds(warning=500, critical=1000),
+            needs=KAFKA,
             links=_drill("KafkaConsumerLag"),
         ),
         timeseries(
@@ -88,6 +92,7 @@ def _redis_and_kafka() -> tuple[Panel, ...]:
             Query(expr=promql.rate("kafka_topic_partition_current_offset", "", ("topic",)), legend="{{topic}}"),
             unit="cps",
             description="Events written a second, by topic.",
+            needs=KAFKA,
         ),
     )
 

@@ -10,6 +10,8 @@ from dashboards.variables import FILTER
 SYSTEM = "phase5"
 BACKEND = "phase5-backend"
 APPLICATIONS = 'app=~"phase5-.+"'
+PODS = frozenset({"kube-state-metrics"})
+CONTAINERS = PODS | {"kubelet"}
 
 
 def board() -> Board:
@@ -18,7 +20,7 @@ def board() -> Board:
         uid="phase5-overview",
         title="Phase 5 System Overview",
         description="Event-driven task service: requests, errors, response times, resources, pods and alerts.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(
             dashboard("start", "Start"),
             dashboard("phase5-infrastructure", "Infrastructure"),
@@ -95,6 +97,7 @@ def _resources() -> tuple[Panel, ...]:
             description="Part of its CPU limit that each container uses.",
             thresholds=limits,
             width=9,
+            needs=CONTAINERS,
             links=_drill("HighCPUUsage"),
         ),
         timeseries(
@@ -104,6 +107,7 @@ def _resources() -> tuple[Panel, ...]:
             description="Part of its memory limit that each container uses.",
             thresholds=limits,
             width=9,
+            needs=CONTAINERS,
             links=_drill("HighMemoryUsage"),
         ),
         stat(
@@ -113,6 +117,7 @@ def _resources() -> tuple[Panel, ...]:
             description="Pods of the system that are not ready.",
             thresholds=Thresholds(critical=1),
             height=8,
+            needs=PODS,
             links=_drill("PodDown"),
         ),
     )

@@ -19,7 +19,7 @@ def board() -> Board:
         uid=SYSTEM,
         title="Test TDD Project - Main Dashboard",
         description="Streamlit application on SQLite that tracks TDD cycles.",
-        tags=("streamlit", "tdd", "monitoring", "watchstack"),
+        tags=("streamlit", "tdd", "monitoring", "system", "watchstack"),
         links=(dashboard("start", "Start"), system_logs(SYSTEM), traces(APPLICATION), runbooks()),
         variables=(FILTER,),
         panels=(*_application(), *_cycles(), *_host(), _logs()),
@@ -112,6 +112,7 @@ def _host() -> tuple[Panel, ...]:
             unit="bytes",
             description="Size of the SQLite file and its write-ahead log.",
             width=16,
+            needs=frozenset({"sqlite-exporter"}),
             links=_drill("SqliteFailing"),
         ),
     )
