@@ -66,7 +66,7 @@ def _problems(dashboard: Dashboard, running: Iterable[str]) -> Iterator[str]:
     where = f"{dashboard.place}: "
     yield from (where + problem for problem in _whole(model))
     for panel in classic.panels(model):
-        named = f"{where}panel {panel.get('title') or panel.get('id')!r}: "
+        named = f"{where}panel {panel.get('title') or panel.get('id')}: "
         yield from (named + problem for problem in _panel(panel, {*running}))
     yield from (where + problem for problem in (*_titles(model), *_overlaps(model)))
     for query in dashboard.queries:

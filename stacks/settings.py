@@ -122,7 +122,6 @@ class NewPanel(Strict):
     unit: str = Field("short", description="Grafana's id of the unit, or `suffix:` and a unit of your own.")
     queries: dict[str, str] = Field(
         description="Queries by legend: PromQL, or LogQL if `logs` is true or the kind is `logs`.",
-        min_length=1,
         examples=[{"{{endpoint}}": "sum by (endpoint) (rate(http_requests_total[5m]))"}],
     )
     logs: bool = Field(default=False, description="The queries are for Loki.")
@@ -132,6 +131,12 @@ class NewPanel(Strict):
     minimum: float | None = Field(default=None, description="Where a gauge or an axis begins.")
     maximum: float | None = Field(default=None, description="Where a gauge or an axis ends.")
     empty_when: str | None = Field(default=None, description="Why no data is no fault, if it may be empty.")
+
+    @model_validator(mode="after")
+    def _asking(self) -> "NewPanel":
+        if not self.queries:
+            raise ValueError("give at least one query")
+        return self
 
 
 class PanelChange(Strict):
