@@ -15,6 +15,8 @@ from stacks.strict import Refused, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN = "own"
+# What a panel needs that shows error budgets: a system with objectives.
+OBJECTIVES = "objectives"
 PLATFORM_DASHBOARDS = (
     "start",
     "objectives",
@@ -52,6 +54,7 @@ def of(
     Refused names the file of a dashboard that cannot be read or has the uid of another one, and the key of a change
     that does not fit its panel.
     """
+    running = {*running, *([OBJECTIVES] if any(profile.objectives for profile in profiles) else [])}
     sources = [*_shipped(profiles), *_own(settings.dashboards.own, root)]
     _demand_unique(sources)
     sources = _changed(_chosen(sources, settings.dashboards.only), settings)
