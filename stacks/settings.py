@@ -71,6 +71,9 @@ class System(Strict):
 
 
 class Prometheus(Strict):
+    replicas: int = Field(
+        default=1, ge=1, le=5, description="How many of them. Each scrapes everything and evaluates every rule."
+    )
     scrape_interval: Duration = Field("15s", description="How often a target is scraped.")
     evaluation_interval: Duration = Field("15s", description="How often rules are evaluated.")
     retention: Duration = Field("15d", description="How long samples are kept.")
@@ -78,6 +81,9 @@ class Prometheus(Strict):
 
 
 class Alertmanager(Strict):
+    replicas: int = Field(
+        default=1, ge=1, le=5, description="How many of them. They agree on who notifies; any one that is left does."
+    )
     retention: Duration = Field("120h", description="How long notifications and silences are remembered.")
     volume: Size = Field("256MB", description="Size of the volume.")
 
@@ -180,7 +186,7 @@ class Settings(Strict):
         "environment's name unless given.",
     )
     systems: dict[Name, System] = Field(description="The monitored systems. The first also gets the platform's alerts.")
-    packs: dict[Literal["platform", "containers", "kubernetes"], Version] = Field(
+    packs: dict[Literal["platform", "containers", "kubernetes", "logs"], Version] = Field(
         {},
         description="Versions of the packs that every environment has, as far as it runs what they need; else `v1`.",
     )
@@ -204,6 +210,8 @@ class Settings(Strict):
         captured = [name for name, secret in self.secrets.items() if secret.capture]
         if captured and not self.capture.enabled:
             raise ValueError(f"secrets {', '.join(captured)} point at the capture receiver, which is not enabled")
+        if self.prometheus.replicas > 1 and "replica" in self.external_labels:
+            raise ValueError("the label `replica` of external_labels is what replicas of Prometheus are told apart by")
         return self
 
 
