@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apps import Profile
-from stacks import routing
+from stacks import fast_forward, routing
 from stacks.routing import Reach
 from stacks.service import Endpoint, File, Ground, Port, Reload, SecretFile, Service, Volume, to_yaml
 from stacks.settings import Settings
@@ -16,7 +16,8 @@ PORT = 9093
 
 def service(settings: Settings, ground: Ground, profiles: Sequence[Profile], to: Reach) -> Service:
     """`to` says what the receivers of the profiles can be reached at."""
-    config = {"templates": ["watchstack.tmpl"], **routing.config(profiles, to)}
+    routed = fast_forward.routes(routing.config(profiles, to), fast_forward.pace(settings))
+    config = {"templates": ["watchstack.tmpl"], **routed}
     secrets = [
         SecretFile(path=f"{routing.SECRETS}/{name}", secret=name, generated=name in to.generated)
         for name in routing.secret_names(profiles, to)
@@ -33,7 +34,8 @@ def service(settings: Settings, ground: Ground, profiles: Sequence[Profile], to:
             f"--web.external-url={ground.url(NAME, PORT)}",
             # Empty means no gossip: a single replica has nobody to talk to.
             "--cluster.listen-address=",
-            "--enable-feature=utf8-strict-mode",
+            # The name of the receiver in its metrics is how `./watchstack fire` knows who was told.
+            "--enable-feature=utf8-strict-mode,receiver-name-in-metrics",
             "--log.format=json",
         ),
         ports=(Port(name="http", number=PORT),),
