@@ -7,7 +7,7 @@ import apps
 import rules
 from apps import Process, Profile
 from rules import Alert, Pack, RuleFile, pack_info, target_missing
-from stacks import inventory, jobs, routing
+from stacks import fast_forward, inventory, jobs, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
@@ -78,6 +78,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     scraped, left_out = _jobs(settings, ground, running, profiles)
     files += [target_missing.file(scraped, settings.override), pack_info.file(packs)]
     alertmanagers = alertmanager.addresses(settings, ground)
+    files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += pruned
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
