@@ -68,6 +68,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     to = inventory.reach(settings, ground, simulated)
     packs = _packs(settings, profiles)
     files, pruned = _prune(packs, names | _known(settings, simulated))
+    files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
     described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules)
     if settings.grafana.enabled:
@@ -76,9 +77,9 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     absent = [service for service in described if service.name not in names]
 
     scraped, left_out = _jobs(settings, ground, running, profiles)
-    files += [target_missing.file(scraped, settings.override), pack_info.file(packs)]
+    own = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
+    files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in own]
     alertmanagers = alertmanager.addresses(settings, ground)
-    files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += pruned
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
