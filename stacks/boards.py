@@ -54,7 +54,6 @@ def of(
     Refused names the file of a dashboard that cannot be read or has the uid of another one, and the key of a change
     that does not fit its panel.
     """
-    running = {*running, *([OBJECTIVES] if any(profile.objectives for profile in profiles) else [])}
     sources = [*_shipped(profiles), *_own(settings.dashboards.own, root)]
     _demand_unique(sources)
     sources = _changed(_chosen(sources, settings.dashboards.only), settings)

@@ -65,7 +65,8 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
     described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules)
-    shown, unseen = boards.of(settings, profiles, reachable)
+    promised = {boards.OBJECTIVES} if any(profile.objectives for profile in profiles) else set()
+    shown, unseen = boards.of(settings, profiles, reachable | promised)
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, shown))
     running = [service for service in described if service.name in names]
