@@ -56,6 +56,10 @@ SAID = {
         "panel Requests: stands at x 0, y 0, 30 wide and 8 high, and the grid has columns 0 to 24",
         "panel Requests: 2 panels have this title; give each its own",
     ],
+    "unknown_kind.py": [
+        "panel Requests: kind 'graph' is not known; use one of timeseries, stat, ",
+        "panel Errors: queries: missing; it would show nothing",
+    ],
     "variable.json": ["panel Request rate: query A: query 'sum(rate(http_requests_total{job=\"$shop\"}[5m]))': $shop"],
 }
 
