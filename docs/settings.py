@@ -37,6 +37,7 @@ KINDS = (
     Kind("name", settings.Name, "small letters, digits and dashes, a letter first", ("boss-workflow",)),
     Kind("service", settings.ServiceName, "a name, or a name and a port", ("tdd-app", "tdd-app:8501")),
     Kind("host and port", settings.HostPort, "a host and a port", ("127.0.0.1:5432", "db:5432")),
+    Kind("mail server", settings.Smarthost, "a host and a port, or `capture`", ("mail.example.org:587", "capture")),
     Kind(
         "target",
         settings.Target,

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field
@@ -16,6 +16,9 @@ from stacks.settings import Name, Override
 from stacks.strict import Refused, Strict, load, nearest
 
 DIRECTORY = Path(__file__).parent
+
+# Who evaluates the rules of a pack: Prometheus those in PromQL, Loki those in LogQL.
+Engine = Literal["prometheus", "loki"]
 
 
 class Requirement(Strict):
@@ -46,6 +49,7 @@ class Manifest(Strict):
     pack: Name
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     summary: str
+    engine: Engine = "prometheus"
     files: dict[str, Requirement]
     thresholds: dict[str, Threshold] = Field({})
     changes: tuple[Change, ...] = Field(min_length=1)
@@ -56,7 +60,7 @@ class Alert:
     """An alert, its deployed file, the place where it is written, and the digest of what is shipped there."""
 
     pack: str
-    file: str
+    file: str = ""
     name: str
     expr: str
     wait: str
@@ -64,6 +68,7 @@ class Alert:
     annotations: Mapping[str, str]
     place: str
     seen: str
+    engine: Engine = "prometheus"
 
     @property
     def address(self) -> str:
@@ -79,11 +84,12 @@ class RuleFile:
     """
 
     path: str
-    source: str
+    source: str = ""
     text: str
     requires: tuple[str, ...]
     alerts: tuple[Alert, ...]
     written: tuple[str, ...]
+    engine: Engine = "prometheus"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +111,7 @@ def pack(name: str, major: str, overrides: Mapping[str, Override], directory: Pa
     read = manifest(home)
     changes = Changes(name, overrides, {alert: each.value for alert, each in read.thresholds.items()})
     files = tuple(
-        _file(name, home / file, requirement.requires, changes, directory)
+        _file(name, home / file, requirement.requires, changes, directory, read.engine)
         for file, requirement in sorted(read.files.items())
     )
     problems = [f"{where}{problem}" for problem in changes.undeclared()] + changes.problems
@@ -139,10 +145,12 @@ def _unknown(name: str, major: str, directory: Path) -> str:
     return f"rules/{name}: no such pack; {nearest(name, packs)}"
 
 
-def _file(name: str, path: Path, requires: tuple[str, ...], changes: Changes, directory: Path) -> RuleFile:
+def _file(
+    name: str, path: Path, requires: tuple[str, ...], changes: Changes, directory: Path, engine: Engine
+) -> RuleFile:
     place = str(path.relative_to(directory))
     document = read_yaml(path, f"rules/{place}")
-    return rule_file(name, place, path.read_text(), document, requires, changes)
+    return rule_file(name, place, path.read_text(), document, requires, changes, engine)
 
 
 def rule_file(
@@ -152,6 +160,7 @@ def rule_file(
     document: Any,
     requires: tuple[str, ...],
     changes: Changes,
+    engine: Engine = "prometheus",
     source: str | None = None,
 ) -> RuleFile:
     """A rule file as it is deployed: its own text, or, where a change touches it, the changed rules.
@@ -165,7 +174,7 @@ def rule_file(
     lines = _alert_lines(text)
     places = [f"{source}:{_next(lines, rule['alert'])}" for rule in shipped]
     alerts = tuple(
-        _alert(pack, path, kept, place, seen[rule["alert"]])
+        _alert(pack, path, kept, place, seen[rule["alert"]], engine)
         for rule, place in zip(shipped, places, strict=True)
         if (kept := new[id(rule)]) is not None
     )
@@ -177,6 +186,7 @@ def rule_file(
         requires=requires,
         alerts=alerts,
         written=tuple(dict.fromkeys(f"{pack}/{name}" for rule in shipped for name in changes.names(rule))),
+        engine=engine,
     )
 
 
@@ -212,7 +222,7 @@ def read_documents(path: Path, place: str) -> list[Any]:
         raise Refused(f"{place}: not YAML: {problem}") from None
 
 
-def _alert(pack: str, path: str, rule: dict[str, Any], place: str, seen: str) -> Alert:
+def _alert(pack: str, path: str, rule: dict[str, Any], place: str, seen: str, engine: Engine) -> Alert:
     return Alert(
         pack=pack,
         file=path,
@@ -223,6 +233,7 @@ def _alert(pack: str, path: str, rule: dict[str, Any], place: str, seen: str) ->
         annotations=rule.get("annotations") or {},
         place=place,
         seen=seen,
+        engine=engine,
     )
 
 

@@ -48,7 +48,7 @@ def pack(path: str, system: str, overrides: Mapping[str, Override], root: Path) 
 def _file(read: Manifest, place: str, root: Path, requires: tuple[str, ...], changes: Changes) -> RuleFile:
     file = root / place
     document = read_yaml(file, place)
-    return rule_file(read.pack, f"{read.pack}/{file.name}", file.read_text(), document, requires, changes, place)
+    return rule_file(read.pack, f"{read.pack}/{file.name}", file.read_text(), document, requires, changes, source=place)
 
 
 def _fitted(read: Manifest, system: str, rule: dict[str, Any]) -> dict[str, Any]:

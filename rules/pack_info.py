@@ -16,4 +16,4 @@ def file(packs: Sequence[Pack]) -> RuleFile:
         for pack in packs
     ]
     document = {"groups": [{"name": f"{PLATFORM}.pack-info", "rules": rules}]}
-    return RuleFile(path=PATH, source=PATH, text=to_yaml(document), requires=(), alerts=(), written=())
+    return RuleFile(path=PATH, text=to_yaml(document), requires=(), alerts=(), written=())

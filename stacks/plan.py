@@ -6,10 +6,10 @@ from pathlib import Path
 
 import apps
 import rules
-from apps import Profile
+from apps import Process, Profile
 from rules import Alert, Pack, RuleFile, own, pack_info, target_missing
 from rules.objectives import PACK, Slo
-from stacks import inventory, jobs, objectives, routing
+from stacks import fast_forward, inventory, jobs, objectives, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
@@ -19,8 +19,10 @@ from stacks.strict import Refused, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-COMMON_PACKS = (PLATFORM, "containers", "kubernetes")
+COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
 PLATFORM_DASHBOARDS = ("stack-health",)
+# What rules on the agreement between Alertmanagers require.
+ALERTMANAGER_PAIRS = "alertmanager-pairs"
 
 # What a panel, a link or a rule may need and an environment may lack.
 OPTIONAL = frozenset({"cadvisor", grafana.NAME, jaeger.NAME, loki.NAME, collector.NAME, node_exporter.NAME})
@@ -47,7 +49,12 @@ class Plan:
         return next((service for service in self.services if service.name == name), None)
 
     def url(self, service: Service, endpoint: Endpoint) -> str:
-        return self.ground.url(service.name, service.port(endpoint.port), endpoint.path)
+        ground = self.ground.replica(service.replica)
+        return ground.url(service.name, service.port(endpoint.port), endpoint.path)
+
+    def replicas(self, kind: str) -> list[Service]:
+        """The running services that do the same as the one of that name, and that one."""
+        return [service for service in self.services if service.kind == kind]
 
 
 def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
@@ -64,22 +71,23 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     names = inventory.names(settings, simulated, missing)
     lacking = OPTIONAL - names
     to = inventory.reach(settings, ground, simulated)
-    described = inventory.describe(settings, ground, profiles, simulated, names, to)
+    packs = _packs(settings, profiles)
+    files, pruned = _prune(packs, names | _known(settings, simulated))
+    files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
+    log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
+    described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules)
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, boards, lacking))
     running = [service for service in described if service.name in names]
     absent = [service for service in described if service.name not in names]
 
     scraped, left_out = _jobs(settings, ground, running, profiles)
-    packs = _packs(settings, profiles)
     slos = objectives.of_systems(settings, profiles, ROOT)
-    reachable = names | {name for service in running for name in service.aliases} | _given(settings)
-    files, pruned = _prune(packs, reachable)
     made = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
     made += objectives.files(settings, slos)
-    files += made
-    alertmanagers = [ground.address(alertmanager.NAME, alertmanager.PORT)]
-    running.append(prometheus.service(settings, ground, scraped, _deployed(files), alertmanagers))
+    files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
+    alertmanagers = alertmanager.addresses(settings, ground)
+    running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += pruned
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
     left_out += [
@@ -109,7 +117,7 @@ def _jobs(
     settings: Settings, ground: Ground, running: Sequence[Service], profiles: Sequence[Profile]
 ) -> tuple[tuple[ScrapeJob, ...], list[LeftOut]]:
     names = {name for service in running for name in (service.name, *service.aliases)}
-    found, left_out = [prometheus.own_job(ground), *jobs.own(ground, running)], []
+    found, left_out = [prometheus.own_job(ground, settings.prometheus.replicas), *jobs.own(ground, running)], []
     for profile in profiles:
         more, without = jobs.of_system(ground, profile, settings.systems[profile.system], names)
         found += more
@@ -117,9 +125,15 @@ def _jobs(
     return tuple(sorted(found, key=lambda job: job.job)), left_out
 
 
-def _given(settings: Settings) -> set[str]:
-    """The services of real systems, by their names in the profiles."""
-    return {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
+def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
+    """What rules may rely on besides the services that run here.
+
+    It is what simulated processes do in the place of others, the services of real systems by their names in the
+    profiles, and that an Alertmanager has peers.
+    """
+    known = {alias for process in simulated.values() for alias in process.aliases}
+    known |= {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
+    return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
 
 
 def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
@@ -158,7 +172,9 @@ def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[Rule
 
 
 def _deployed(files: Iterable[RuleFile]) -> list[File]:
-    return [File(path=f"{prometheus.RULES}/{file.path}", text=file.text) for file in files]
+    """The rule files for Prometheus."""
+    mine = (file for file in files if file.engine == "prometheus")
+    return [File(path=f"{prometheus.RULES}/{file.path}", text=file.text) for file in mine]
 
 
 def _by_name(services: Iterable[Service]) -> tuple[Service, ...]:
