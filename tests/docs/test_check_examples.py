@@ -11,6 +11,8 @@ import pytest
 from conftest import MakePlan
 
 from checks import CHECKS
+from dashboards import build
+from dashboards.changes import digest
 from stacks import render
 from stacks.plan import Plan
 
@@ -68,6 +70,11 @@ def test_loki(make_plan: MakePlan) -> None:
 def test_dashboards(make_plan: MakePlan) -> None:
     made = make_plan(dashboards={"own": ["tests/dashboards/bad/removed_graph.json"]})
     assert _said("dashboards", made) == _example("dashboards")
+
+
+def test_the_panel_that_the_page_of_dashboards_drops_is_the_one_of_today() -> None:
+    [(uid, name, seen)] = re.findall(r"([\w-]+)/([\w-]+): \{.*seen: \"(\w+)\"", (PAGES / "dashboards.md").read_text())
+    assert seen == next(digest(panel) for panel in build(uid).panels if panel.name == name)
 
 
 def test_ports(make_plan: MakePlan) -> None:
