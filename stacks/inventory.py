@@ -66,10 +66,14 @@ def describe(
     simulated: Mapping[str, Process],
     names: frozenset[str],
     to: Reach,
+    pages: Mapping[str, str],
 ) -> list[Service]:
-    """The services that run, but Prometheus and Grafana, which are told of all the others."""
+    """The services that run, but Prometheus and Grafana, which are told of all the others.
+
+    `pages` are the addresses of dashboards by system.
+    """
     exporters = _exporters(settings)
-    described = [alertmanager.service(settings, ground, profiles, to)]
+    described = [alertmanager.service(settings, ground, profiles, to, pages if grafana.NAME in names else {})]
     if capture.NAME in names:
         described.append(capture.service(ground))
     if loki.NAME in names:

@@ -52,14 +52,15 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     ask for what there is not: a system, a pack's version, an alert to override, a secret.
     """
     ground = Ground(target=settings.target, port_offset=settings.port_offset)
-    profiles = tuple(apps.profile(system) for system in settings.systems)
+    profiles = tuple(routing.chosen(apps.profile(system), settings.receivers) for system in settings.systems)
     boards = tuple(sorted({*PLATFORM_DASHBOARDS, *(name for profile in profiles for name in profile.dashboards)}))
 
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
     lacking = OPTIONAL - names
     to = inventory.reach(settings, ground, simulated)
-    described = inventory.describe(settings, ground, profiles, simulated, names, to)
+    pages = _dashboard_pages(ground, profiles)
+    described = inventory.describe(settings, ground, profiles, simulated, names, to, pages)
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, boards, lacking))
     running = [service for service in described if service.name in names]
@@ -106,6 +107,14 @@ def _jobs(
     return tuple(sorted(found, key=lambda job: job.job)), left_out
 
 
+def _dashboard_pages(ground: Ground, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The address of the first dashboard of each system."""
+    boards = {PLATFORM: PLATFORM_DASHBOARDS} | {profile.system: profile.dashboards for profile in profiles}
+    return {
+        system: ground.url(grafana.NAME, grafana.PORT, f"/d/{found[0]}") for system, found in boards.items() if found
+    }
+
+
 def _given(settings: Settings) -> set[str]:
     """The services of real systems, by their names in the profiles."""
     return {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
@@ -148,6 +157,8 @@ def _demand(plan: Plan, to: Reach, written: Sequence[str]) -> None:
     ]
     for profile in plan.profiles:
         problems += jobs.problems(profile, plan.settings.systems[profile.system])
+    problems += routing.unknown(plan.profiles, plan.settings.receivers)
+    problems += routing.clashes(plan.profiles)
     problems += routing.unreachable(plan.profiles, to)
     problems += [
         f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}. Give it with "

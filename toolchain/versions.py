@@ -54,7 +54,7 @@ class Package(Strict):
 
 
 class Product(Strict):
-    """One product: `version` and `image` are what users run. Without a release, `programs` names what the build makes."""
+    """One product: `version` and `image` are what users run; `programs` is what a build without a release makes."""
 
     version: str
     image: str | None = None

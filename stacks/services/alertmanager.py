@@ -1,6 +1,6 @@
 """Alertmanager: routes, groups, inhibits and delivers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from apps import Profile
@@ -14,8 +14,14 @@ NAME = "alertmanager"
 PORT = 9093
 
 
-def service(settings: Settings, ground: Ground, profiles: Sequence[Profile], to: Reach) -> Service:
-    """`to` says what the receivers of the profiles can be reached at."""
+# In the template: where `$dashboard` gets the address of the dashboard of an alert's system, if there is one.
+_DASHBOARD = "{{/* the dashboard of the system */}}"
+
+
+def service(
+    settings: Settings, ground: Ground, profiles: Sequence[Profile], to: Reach, dashboards: Mapping[str, str]
+) -> Service:
+    """`to` says what the receivers of the profiles can be reached at; `dashboards` are addresses by system."""
     config = {"templates": ["watchstack.tmpl"], **routing.config(profiles, to)}
     secrets = [
         SecretFile(path=f"{routing.SECRETS}/{name}", secret=name, generated=name in to.generated)
@@ -39,7 +45,7 @@ def service(settings: Settings, ground: Ground, profiles: Sequence[Profile], to:
         ports=(Port(name="http", number=PORT),),
         files=(
             File(path="etc/alertmanager.yml", text=to_yaml(config)),
-            File(path="etc/watchstack.tmpl", text=Path(__file__).with_name("alertmanager.tmpl").read_text()),
+            File(path="etc/watchstack.tmpl", text=templates(dashboards)),
         ),
         secrets=tuple(secrets),
         volumes=(Volume(path="data", size=size_bytes(settings.alertmanager.volume)),),
@@ -52,3 +58,13 @@ def service(settings: Settings, ground: Ground, profiles: Sequence[Profile], to:
         metrics=Endpoint(port="http", path="/metrics"),
         page=Endpoint(port="http", path="/"),
     )
+
+
+def templates(dashboards: Mapping[str, str]) -> str:
+    """The texts of notifications, with a link to the dashboard of each system that has one."""
+    text = Path(__file__).with_name("alertmanager.tmpl").read_text()
+    chosen = "".join(
+        f'{{{{ if eq $system "{system}" }}}}{{{{ $dashboard = "{url}" }}}}{{{{ end }}}}'
+        for system, url in sorted(dashboards.items())
+    )
+    return text.replace(_DASHBOARD, chosen)

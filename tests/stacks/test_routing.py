@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from apps import Profile
-from stacks import routing
+from stacks import routes, routing
 from stacks.routing import Reach
 from stacks.settings import Email
 from stacks.strict import Refused, load
@@ -64,12 +64,12 @@ def _route(config: dict[str, Any], *path: int) -> Any:
 def test_an_alert_is_heard_by_every_route_that_it_matches_until_one_does_not_continue(
     labels: dict[str, str], receivers: list[str]
 ) -> None:
-    assert routing.hears([SHOP], labels) == receivers
+    assert routes.hears([SHOP], labels) == receivers
 
 
 def test_an_alert_of_a_system_that_nobody_watches_is_refused() -> None:
     with pytest.raises(Refused, match="has system 'pay', which nobody routes; routed: platform, shop"):
-        routing.hears([SHOP], {"system": "pay"})
+        routes.hears([SHOP], {"system": "pay"})
 
 
 def test_who_hears_everything_comes_first_and_hears_the_watchdog_often() -> None:
@@ -80,8 +80,8 @@ def test_who_hears_everything_comes_first_and_hears_the_watchdog_often() -> None
     assert _route(config, 0, 0)["matchers"] == ['alertname="Watchdog"']
     assert _route(config, 0, 0)["repeat_interval"] == "1m"
     # And nobody is told a second time by the system's own route.
-    assert _route(config, 2)["receiver"] == routing.DELIVERED
-    assert _receiver(config, routing.DELIVERED) == {"name": routing.DELIVERED}
+    assert _route(config, 2)["receiver"] == routes.DELIVERED
+    assert _receiver(config, routes.DELIVERED) == {"name": routes.DELIVERED}
 
 
 def test_a_route_of_components_matches_any_of_them_and_goes_on() -> None:
