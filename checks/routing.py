@@ -68,7 +68,7 @@ def _twins(alerts: Sequence[Alert]) -> Iterator[str]:
 def _idle(plan: Plan, root: Node, profile: Profile) -> list[str]:
     """What the routing of a profile has for alerts that are neither in the environment nor among those that ship."""
     alerts = [labels for alert in plan.alerts for labels in labelled(plan, alert)]
-    # Packs are read again only if there may be a problem: what the environment leaves out is the profile's all the same.
+    # Packs are read again only where there may be a problem: a profile is also for what this environment leaves out.
     if list(_unmatched(plan, root, profile, alerts)):
         alerts += _shipped(plan, profile)
     where = apps.place(profile.system)

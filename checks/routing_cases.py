@@ -83,11 +83,11 @@ def ask(config: Path, questions: Sequence[Question]) -> list[Answer]:
     ]
 
 
-def ask_alone(profile: Profile, questions: Sequence[Question]) -> list[Answer]:
-    """The same, of an environment that watches this system alone."""
+def ask_of(profiles: Sequence[Profile], questions: Sequence[Question]) -> list[Answer]:
+    """The same, of an environment that watches these systems."""
     with tempfile.TemporaryDirectory(prefix="watchstack-") as directory:
         config = Path(directory) / "alertmanager.yml"
-        config.write_text(to_yaml(routing.config([profile], _ANYWHERE)))
+        config.write_text(to_yaml(routing.config(profiles, _ANYWHERE)))
         return ask(config, questions)
 
 
@@ -100,7 +100,7 @@ def failures(profile: Profile, file: Path) -> list[str]:
     where = in_file(f"apps/tests/{file.name}", file)
     cases = load(Cases, yaml.load(file.read_text(), Loader=yaml.CSafeLoader), where).cases
     questions = [Question(labels=case.labels, at=case.at, firing=case.firing) for case in cases]
-    answers = ask_alone(profile, questions)
+    answers = ask_of([profile], questions)
     return [
         f"{where(('cases', i))}: {problem}"
         for i, (case, found) in enumerate(zip(cases, answers, strict=True))

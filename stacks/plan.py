@@ -160,8 +160,10 @@ def _demand(plan: Plan, to: Reach, written: Sequence[str]) -> None:
     problems += routing.unknown(plan.profiles, plan.settings.receivers)
     problems += routing.clashes(plan.profiles)
     problems += routing.unreachable(plan.profiles, to)
+    problems += routing.uncaptured(plan.profiles, plan.settings)
     problems += [
-        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}. Give it with "
+        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}"
+        f"{routing.WHY.get(secret.secret, '')}. Give it with "
         f"`pulumi config set --secret --path 'watchstack:secrets.{secret.secret}'`, or `file: PATH` in the stack file"
         for service in plan.services
         for secret in service.secrets

@@ -12,7 +12,14 @@ from stacks.settings import Email, Settings
 from stacks.strict import nearest
 
 SECRETS = "secrets"
+# Why a secret is asked for, where that is not plain.
+WHY = {HEARTBEAT: ": a durable environment that falls silent must be missed by somebody outside"}
 
+_FALLS_SILENT = (
+    "the capture receiver falls silent with this durable environment; give the address of a service outside, which "
+    "tells somebody when the calls stop, as `secure` or `file`"
+)
+_NO_ADDRESS = "what this is for is no address, and goes to its service whatever it is; give `secure` or `file`"
 _TITLE = '{{ template "watchstack.title" . }}'
 _PAGERDUTY = {
     "description": _TITLE,
@@ -89,6 +96,16 @@ def unreachable(profiles: Sequence[Profile], to: Reach) -> list[str]:
         for receiver in profile.routing.receivers
         if not _integrations(receiver, to)
     ]
+
+
+def uncaptured(profiles: Sequence[Profile], settings: Settings) -> list[str]:
+    """One line for each secret that the address of the capture receiver cannot stand for."""
+    given = {HEARTBEAT: _FALLS_SILENT} if settings.lifecycle == "durable" else {}
+    for receiver in (receiver for profile in profiles for receiver in profile.routing.receivers):
+        given |= {receiver.pagerduty.routing_key: _NO_ADDRESS} if receiver.pagerduty else {}
+        given |= {receiver.telegram.bot_token: _NO_ADDRESS} if receiver.telegram else {}
+    captured = {name for name, secret in settings.secrets.items() if secret.capture}
+    return [f"watchstack:secrets.{name}.capture: {why}" for name, why in sorted(given.items()) if name in captured]
 
 
 def without_mail(profiles: Sequence[Profile], to: Reach) -> list[str]:

@@ -2,20 +2,33 @@
 
 import json
 import re
+import socket
 import subprocess
+import threading
+from collections.abc import Iterator
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import httpx
 import pytest
+import yaml
+from tenacity import retry, stop_after_delay, wait_fixed
 
+from apps import Profile
+from stacks import routing
+from stacks.routing import Reach
+from stacks.service import to_yaml
 from stacks.services import alertmanager
+from stacks.strict import in_file, load
 from toolchain.programs import program
 
 pytestmark = pytest.mark.e2e
 
 DATA = Path(__file__).parent / "notifications" / "special.json"
+SHOP = Path(__file__).parents[1] / "apps" / "good" / "shop.yaml"
 FIRST, SECOND = json.loads(DATA.read_text())["alerts"]
 DASHBOARD = "http://127.0.0.1:13000/d/boss-workflow"
 ESCAPED = re.compile(r"\\([\\`*_~|<>\[\]#])")
@@ -163,3 +176,129 @@ def test_pagerduty_gets_a_severity_that_it_takes_and_the_links_that_there_are(
     assert said("severity") == severity
     assert (said("runbook"), said("dashboard")) == links
     assert _silenced(said("silence")) == common
+
+
+@pytest.fixture(name="services")
+def _services() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A stand-in for all that is told, and what it was sent, by path."""
+    heard: dict[str, Any] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard[self.path] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            answer = b'{"ok": true, "result": {"message_id": 1, "chat": {"id": 1}}}' if "/bot" in self.path else b"ok"
+            self.send_response(202 if self.path == "/pagerduty" else 200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", heard
+        server.shutdown()
+        thread.join()
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _config(address: str) -> str:
+    """The rendered configuration of the shop, without waits. Of two services the product itself knows the address."""
+    profile = load(Profile, yaml.safe_load(SHOP.read_text()), in_file("shop.yaml", SHOP))
+    nowhere = Reach(services={}, generated=frozenset(), given=frozenset(), email=None, heartbeat=False, capture=None)
+    made: Any = {"templates": ["watchstack.tmpl"], **routing.config([profile], nowhere)}
+    told = {receiver["name"]: receiver for receiver in made["receivers"]}
+    told["pager"]["pagerduty_configs"][0]["url"] = f"{address}/pagerduty"
+    told["pager"]["telegram_configs"][0]["api_url"] = address
+    made["route"]["group_wait"] = "0s"
+    made["route"]["routes"][1]["group_wait"] = "0s"
+    for route in made["route"]["routes"][1]["routes"]:
+        route |= {"group_wait": "0s", "mute_time_intervals": [], "continue": True}
+    return to_yaml(made)
+
+
+@pytest.fixture(name="running")
+def _running(tmp_path: Path, services: tuple[str, dict[str, Any]]) -> Iterator[str]:
+    """Alertmanager with the shop's configuration, as Watchstack runs it."""
+    address, _ = services
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "etc" / "alertmanager.yml").write_text(_config(address))
+    (tmp_path / "etc" / "watchstack.tmpl").write_text(alertmanager.templates({"shop": DASHBOARD}))
+    for name in ("shop-discord", "shop-slack", "shop-teams", "shop-store", "shop-token"):
+        (tmp_path / "secrets" / name).write_text(f"{address}/{name}\n")
+    (tmp_path / "secrets" / "shop-pager").write_text("key-of-pagerduty\n")
+    (tmp_path / "secrets" / "shop-bot").write_text("1:token\n")
+    listen = f"127.0.0.1:{_free_port()}"
+    arguments = [
+        "--config.file=etc/alertmanager.yml",
+        "--storage.path=data",
+        f"--web.listen-address={listen}",
+        "--web.external-url=http://127.0.0.1:19093",
+        "--web.route-prefix=/",
+        "--cluster.listen-address=",
+        "--enable-feature=utf8-strict-mode",
+    ]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen([program("alertmanager"), *arguments], cwd=tmp_path, stderr=log)
+        try:
+            yield f"http://{listen}"
+        finally:
+            process.terminate()
+            process.wait(20)
+    assert "level=ERROR" not in (tmp_path / "log").read_text()
+
+
+def test_alertmanager_tells_every_kind_of_receiver(running: str, services: tuple[str, dict[str, Any]]) -> None:
+    _, heard = services
+    labels = {**FIRST["labels"], "system": "shop", "severity": "critical"}
+    alerts = [
+        {"labels": {**labels, **more}, "annotations": FIRST["annotations"]}
+        for more in (
+            {},
+            {"severity": "warning", "component": "database"},
+        )
+    ]
+
+    @retry(stop=stop_after_delay(20), wait=wait_fixed(0.1), reraise=True)
+    def send() -> None:
+        httpx.post(f"{running}/api/v2/alerts", json=alerts, trust_env=False).raise_for_status()
+
+    @retry(stop=stop_after_delay(20), wait=wait_fixed(0.1), reraise=True)
+    def told() -> None:
+        assert {"/pagerduty", "/bot1:token/sendMessage", "/shop-discord", "/shop-slack", "/shop-teams"} <= heard.keys()
+
+    send()
+    told()
+    summary = FIRST["annotations"]["summary"]
+    pagerduty = heard["/pagerduty"]
+    assert (pagerduty["routing_key"], pagerduty["event_action"]) == ("key-of-pagerduty", "trigger")
+    payload = pagerduty["payload"]
+    assert (payload["severity"], payload["group"]) == ("critical", "shop")
+    assert summary in payload["custom_details"]["text"]
+    links = {link["text"]: link["href"] for link in pagerduty["links"]}
+    assert links["Runbook"] == FIRST["annotations"]["runbook_url"]
+    assert links["Dashboard"] == DASHBOARD
+    assert _silenced(links["Silence"]) == labels
+
+    telegram = heard["/bot1:token/sendMessage"]
+    assert (telegram["chat_id"], telegram["parse_mode"]) == ("-1001234567890", "HTML")
+    assert summary in _telegram(telegram["text"])[0]
+    card = heard["/shop-teams"]["attachments"][0]["content"]["body"]
+    assert card[0]["text"] == "[FIRING:1] Slow_Queries (warning)"
+    texts = {
+        "discord": _markdown(heard["/shop-discord"]["embeds"][0]["description"]),
+        "teams": _markdown(card[1]["text"]),
+        "slack": _slack(heard["/shop-slack"]["attachments"][0]["text"]),
+    }
+    for said, found in texts.values():
+        assert summary in said
+        assert found["Dashboard"] == DASHBOARD
