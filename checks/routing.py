@@ -11,6 +11,7 @@ from rules import Alert
 from stacks import routes
 from stacks.plan import COMMON_PACKS, Plan
 from stacks.routes import Labels, Node
+from stacks.service import PLATFORM
 from stacks.strict import Refused, nearest
 
 
@@ -29,9 +30,10 @@ def tree(plan: Plan) -> Node:
 
 
 def labelled(plan: Plan, alert: Alert) -> list[dict[str, str]]:
-    """The labels with which an alert may come: where its series say the system, any of the environment's."""
+    """The labels with which an alert may come: where its series or log lines say the system, any that there is."""
     own = {"alertname": alert.name, **alert.labels}
-    return [own] if "system" in own else [{**own, "system": profile.system} for profile in plan.profiles]
+    systems = (PLATFORM, *(profile.system for profile in plan.profiles))
+    return [own] if "system" in own else [{**own, "system": system} for system in systems]
 
 
 def _unheard(plan: Plan, root: Node, alert: Alert) -> Iterator[str]:

@@ -38,6 +38,7 @@ KINDS = (
     Kind("secret's name", names.SecretName, "a name under `secrets`, never the secret itself", ("discord-webhook",)),
     Kind("service", settings.ServiceName, "a name, or a name and a port", ("tdd-app", "tdd-app:8501")),
     Kind("host and port", settings.HostPort, "a host and a port", ("127.0.0.1:5432", "db:5432")),
+    Kind("mail server", settings.Smarthost, "a host and a port, or `capture`", ("mail.example.org:587", "capture")),
     Kind(
         "target",
         settings.Target,

@@ -7,6 +7,7 @@ from apps import Profile
 from apps.routing import Route
 from stacks.service import PLATFORM
 from stacks.strict import Refused
+from stacks.units import seconds
 
 HEARTBEAT = "heartbeat"
 SELFTEST = "selftest"
@@ -114,6 +115,13 @@ def demand_routed(profiles: Sequence[Profile], labels: Labels) -> None:
 def default_receiver(profiles: Sequence[Profile]) -> str:
     """The last resort: who is told of what no route knows."""
     return f"{profiles[0].system}-default"
+
+
+def shortest_interval(profiles: Sequence[Profile]) -> float:
+    """Seconds between two notifications of the group that has them most often."""
+    own = [profile.routing.group_interval for profile in profiles]
+    own += [route.group_interval or _BEAT["group_interval"] for p in profiles for route in p.routing.routes]
+    return min(map(seconds, (_BEAT["group_interval"], *own)))
 
 
 def nodes(node: Node) -> list[Node]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import MakePlan
 
 from apps import Profile
 from apps.routing import Told
@@ -206,3 +207,14 @@ def test_a_name_is_one_thing_in_an_environment(shop: Profile) -> None:
 
 def _receiver(config: dict[str, Any], name: str) -> Any:
     return next(receiver for receiver in config["receivers"] if receiver["name"] == name)
+
+
+def test_mail_may_go_to_the_capture_receiver_at_its_own_port_and_without_tls(make_plan: MakePlan) -> None:
+    mail = {"smarthost": "capture", "from": "a@example.org", "to": ["b@example.org"]}
+    made = make_plan(systems={"tdd-project": {"workload": True}}, email=mail)
+    found = made.find("alertmanager")
+    assert found
+    config = yaml.safe_load(next(file.text for file in found.files if file.path.endswith(".yml")))
+    assert config["global"]["smtp_smarthost"] == "127.0.0.1:19025"
+    assert config["global"]["smtp_require_tls"] is False
+    assert "smtp=127.0.0.1:19025" in next(service for service in made.services if service.name == "capture").args
