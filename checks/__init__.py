@@ -9,7 +9,7 @@ from pathlib import Path
 
 from checks import alertmanager, alertroutes, collector, disk, jaeger, loki, ports, prometheus, routing, secrets
 from stacks import render
-from stacks.plan import Plan
+from stacks.plan import ALERTROUTES, Plan
 from stacks.strict import Refused
 from toolchain import programs, remember
 from toolchain.programs import ProgramMissing
@@ -47,7 +47,7 @@ CHECKS = (
         judge=alertroutes.check,
         files_of=("alertmanager", "prometheus"),
         sources=("apps/*", "apps/tests/*", "checks/*.py", "stacks/rout*.py"),
-        optional="alertroutes",
+        optional=ALERTROUTES,
     ),
     Check(name="secrets", judge=secrets.check),
     Check(name="ports", judge=ports.check),

@@ -16,6 +16,8 @@ from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
 COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
+# The product without which Alertmanager's own packages are not asked where alerts go.
+ALERTROUTES = "alertroutes"
 PLATFORM_DASHBOARDS = ("stack-health",)
 # What rules on the agreement between Alertmanagers require.
 ALERTMANAGER_PAIRS = "alertmanager-pairs"
@@ -84,6 +86,8 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += pruned
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
+    if ALERTROUTES in missing:
+        left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
     left_out += [
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
         for name in routing.without_mail(profiles, to)
