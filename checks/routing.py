@@ -9,9 +9,8 @@ from apps import Profile
 from apps.routing import Steps
 from rules import Alert
 from stacks import routes
-from stacks.plan import COMMON_PACKS, Plan
+from stacks.plan import Plan, pack_versions
 from stacks.routes import Labels, Node
-from stacks.service import PLATFORM
 from stacks.strict import Refused, nearest
 
 
@@ -29,11 +28,9 @@ def tree(plan: Plan) -> Node:
     return routes.tree(plan.profiles, selftest=plan.settings.capture.enabled)
 
 
-def labelled(plan: Plan, alert: Alert) -> list[dict[str, str]]:
-    """The labels with which an alert may come: where its series or log lines say the system, any that there is."""
-    own = {"alertname": alert.name, **alert.labels}
-    systems = (PLATFORM, *(profile.system for profile in plan.profiles))
-    return [own] if "system" in own else [{**own, "system": system} for system in systems]
+def labelled(plan: Plan, alert: Alert) -> list[Labels]:
+    """The labels with which an alert may come."""
+    return routes.possible(plan.profiles, {"alertname": alert.name, **alert.labels})
 
 
 def _unheard(plan: Plan, root: Node, alert: Alert) -> Iterator[str]:
@@ -47,7 +44,7 @@ def _unheard(plan: Plan, root: Node, alert: Alert) -> Iterator[str]:
                 yield f"{alert.place}: {alert.name} {_untaken(plan, labels)}"
 
 
-def _untaken(plan: Plan, labels: dict[str, str]) -> str:
+def _untaken(plan: Plan, labels: Labels) -> str:
     """Why no route takes an alert."""
     profile = next((p for p in plan.profiles if p.system == labels["system"]), plan.profiles[0])
     known = [route.severity for route in profile.routing.routes if route.severity]
@@ -77,10 +74,8 @@ def _idle(plan: Plan, root: Node, profile: Profile) -> list[str]:
     return [f"{where(('routing', *steps))}: {problem}" for steps, problem in _unmatched(plan, root, profile, alerts)]
 
 
-def _shipped(plan: Plan, profile: Profile) -> list[dict[str, str]]:
-    packs = dict.fromkeys(profile.packs, plan.settings.systems[profile.system].pack)
-    if profile is plan.profiles[0]:
-        packs |= dict.fromkeys(COMMON_PACKS, "v1") | {str(name): major for name, major in plan.settings.packs.items()}
+def _shipped(plan: Plan, profile: Profile) -> list[Labels]:
+    packs = pack_versions(plan.settings, [profile])
     files = [file for name, major in packs.items() for file in rules.pack(name, major, {}).files]
     return [{"alertname": alert.name, **alert.labels} for file in files for alert in file.alerts]
 

@@ -4,15 +4,16 @@ import argparse
 from pathlib import Path
 
 import apps
-from docs import alerts, metrics, settings
+from docs import alerts, environments, metrics, settings
 from stacks import plan, render
 from stacks import settings as stack_settings
 
 ROOT = Path(__file__).resolve().parents[1]
+STACK_FILES = ROOT / "stacks" / "env"
 GOLDEN = "tests/golden/local"
 
 # Directories in which nothing else lives: what is no longer generated is removed from them.
-_OWNED = ("docs/metrics", GOLDEN)
+_OWNED = ("docs/metrics", "docs/environments", GOLDEN)
 
 
 def files() -> dict[str, str]:
@@ -21,6 +22,7 @@ def files() -> dict[str, str]:
         "docs/settings.md": settings.page(),
         "docs/alerts.md": alerts.page(),
         **{f"docs/metrics/{name}.md": metrics.page(apps.profile(name)) for name in apps.names()},
+        **{f"docs/environments/{name}.md": environments.page(_plan(name)) for name in _environments()},
         **{f"{GOLDEN}/{path}": text for path, text in _golden().items()},
     }
 
@@ -37,10 +39,16 @@ def write(root: Path) -> None:
 
 def _golden() -> dict[str, str]:
     """The rendered files of the environment `local`, as on a machine that has every product."""
-    path = ROOT / "stacks" / "env" / "Pulumi.local.yaml"
-    made = plan.make(stack_settings.from_stack_file(path, "local"), {})
     # Dashboards have golden files of their own.
-    return {name: text for name, text in render.tree(made).items() if "/dashboards/" not in name}
+    return {name: text for name, text in render.tree(_plan("local")).items() if "/dashboards/" not in name}
+
+
+def _environments() -> list[str]:
+    return sorted(path.stem.removeprefix("Pulumi.") for path in STACK_FILES.glob("Pulumi.*.yaml"))
+
+
+def _plan(environment: str) -> plan.Plan:
+    return plan.make(stack_settings.from_stack_file(STACK_FILES / f"Pulumi.{environment}.yaml", environment), {})
 
 
 def main() -> None:

@@ -139,11 +139,16 @@ def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
     return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
 
 
-def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+def pack_versions(settings: Settings, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The packs that the systems and the platform have, and their versions."""
     wanted: dict[str, str] = dict.fromkeys(COMMON_PACKS, "v1") | {str(name): v for name, v in settings.packs.items()}
     for profile in profiles:
         wanted |= dict.fromkeys(profile.packs, settings.systems[profile.system].pack)
-    return [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
+    return dict(sorted(wanted.items()))
+
+
+def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+    return [rules.pack(name, major, settings.override) for name, major in pack_versions(settings, profiles).items()]
 
 
 def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], list[LeftOut]]:

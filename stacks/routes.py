@@ -112,6 +112,12 @@ def demand_routed(profiles: Sequence[Profile], labels: Labels) -> None:
         raise Refused(f"has system {system!r}, which nobody routes; routed: {', '.join(systems)}")
 
 
+def possible(profiles: Sequence[Profile], labels: Labels) -> list[Labels]:
+    """The labels with which an alert may come: where its series or log lines say the system, any that there is."""
+    systems = (PLATFORM, *(profile.system for profile in profiles))
+    return [labels] if "system" in labels else [{**labels, "system": system} for system in systems]
+
+
 def default_receiver(profiles: Sequence[Profile]) -> str:
     """The last resort: who is told of what no route knows."""
     return f"{profiles[0].system}-default"

@@ -75,11 +75,12 @@ def secret_names(profiles: Sequence[Profile], to: Reach) -> list[str]:
     """The secrets that the receivers need."""
     names = {HEARTBEAT} if to.heartbeat else set()
     for receiver in (receiver for profile in profiles for receiver in profile.routing.receivers):
-        names |= _secrets(receiver, to)
+        names |= secrets_of(receiver, to)
     return sorted(names)
 
 
-def _secrets(receiver: Receiver, to: Reach) -> set[str]:
+def secrets_of(receiver: Receiver, to: Reach) -> set[str]:
+    """The secrets that one receiver needs."""
     names = {
         receiver.discord and receiver.discord.webhook,
         receiver.slack and receiver.slack.url,
@@ -179,7 +180,7 @@ def config(profiles: Sequence[Profile], to: Reach) -> Config:
         **({"time_intervals": [_interval(interval) for interval in intervals.values()]} if intervals else {}),
         "route": routes.render(routes.tree(profiles, selftest=to.capture is not None)),
         "receivers": receivers,
-        "inhibit_rules": _inhibit(profiles),
+        "inhibit_rules": inhibit_rules(profiles),
     }
 
 
@@ -256,7 +257,7 @@ def _span(span: Span) -> Config:
     return {**{key: value for key, value in own.items() if value}, "location": span.location}
 
 
-def _inhibit(profiles: Sequence[Profile]) -> list[Config]:
+def inhibit_rules(profiles: Sequence[Profile]) -> list[Config]:
     """Alerts that say the same of one cause: the worst one is enough."""
     usual = ("system", "component")
     own = [profile for profile in profiles if profile.routing.inhibit_equal != usual]
