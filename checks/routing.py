@@ -16,11 +16,12 @@ from stacks.strict import Refused, nearest
 
 def check(plan: Plan, _tree: Path) -> list[str]:
     root = tree(plan)
-    return [
+    problems = [
         *(problem for alert in plan.alerts for problem in _unheard(plan, root, alert)),
         *_twins(plan.alerts),
         *(problem for profile in plan.profiles for problem in _idle(plan, root, profile)),
     ]
+    return list(dict.fromkeys(problems))
 
 
 def tree(plan: Plan) -> Node:

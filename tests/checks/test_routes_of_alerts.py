@@ -48,7 +48,7 @@ def test_a_bad_routing_is_refused_with_file_line_and_what_would_do(make_shop: Ma
     said = _said(make_shop, profile)
     expected = profile.read_text().splitlines()[0].removeprefix("# ")
     assert any(expected in line for line in said), said
-    assert not [line for line in said if "open-sesame" in line or "0be11ed" in line or "1234567890" in line]
+    assert not [line for line in said if "open-sesame" in line or "be11edbe" in line or "1234567890" in line]
 
 
 def test_a_route_that_says_why_it_is_there_may_take_no_alert(make_shop: MakeShop, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_an_alert_that_does_not_say_its_system_must_be_routed_in_each(make_plan:
     ]
     said = routing.check(replace(made, alerts=(replace(alert, labels={"severity": "page"}), *made.alerts)), HERE)
     problem = f"{alert.place}: HighErrorRate has severity 'page', which nobody routes; routed: critical, warning, info"
-    assert said == [problem, problem]
+    assert said == [problem]
 
 
 def test_two_alerts_that_nobody_can_tell_apart_are_refused(make_plan: MakePlan) -> None:
