@@ -20,6 +20,8 @@ from stacks.strict import Refused, nearest
 ROOT = Path(__file__).resolve().parents[1]
 
 COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
+# The product without which Alertmanager's own packages are not asked where alerts go.
+ALERTROUTES = "alertroutes"
 PLATFORM_DASHBOARDS = ("stack-health",)
 # What rules on the agreement between Alertmanagers require.
 ALERTMANAGER_PAIRS = "alertmanager-pairs"
@@ -64,18 +66,19 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     ask for what there is not: a system, a pack's version, an alert to override, a secret.
     """
     ground = Ground(target=settings.target, port_offset=settings.port_offset)
-    profiles = tuple(apps.profile(system) for system in settings.systems)
+    profiles = tuple(routing.chosen(apps.profile(system), settings.receivers) for system in settings.systems)
     boards = tuple(sorted({*PLATFORM_DASHBOARDS, *(name for profile in profiles for name in profile.dashboards)}))
 
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
     lacking = OPTIONAL - names
     to = inventory.reach(settings, ground, simulated)
+    pages = _dashboard_pages(ground, profiles)
     packs = _packs(settings, profiles)
     files, pruned = _prune(packs, names | _known(settings, simulated))
     files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
-    described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules)
+    described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules, pages)
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, boards, lacking))
     running = [service for service in described if service.name in names]
@@ -90,6 +93,8 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += pruned
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
+    if ALERTROUTES in missing:
+        left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
     left_out += [
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
         for name in routing.without_mail(profiles, to)
@@ -125,6 +130,14 @@ def _jobs(
     return tuple(sorted(found, key=lambda job: job.job)), left_out
 
 
+def _dashboard_pages(ground: Ground, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The address of the first dashboard of each system."""
+    boards = {PLATFORM: PLATFORM_DASHBOARDS} | {profile.system: profile.dashboards for profile in profiles}
+    return {
+        system: ground.url(grafana.NAME, grafana.PORT, f"/d/{found[0]}") for system, found in boards.items() if found
+    }
+
+
 def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
     """What rules may rely on besides the services that run here.
 
@@ -136,11 +149,17 @@ def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
     return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
 
 
-def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+def pack_versions(settings: Settings, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The packs that the systems and the platform have, and their versions."""
     wanted: dict[str, str] = dict.fromkeys(COMMON_PACKS, "v1") | {str(name): v for name, v in settings.packs.items()}
     for profile in profiles:
         wanted |= dict.fromkeys(profile.packs, settings.systems[profile.system].pack)
-    shipped = [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
+    return dict(sorted(wanted.items()))
+
+
+def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+    wanted = pack_versions(settings, profiles)
+    shipped = [rules.pack(name, major, settings.override) for name, major in wanted.items()]
     return [*shipped, *_own_packs(settings, {*wanted, PACK})]
 
 
@@ -189,9 +208,13 @@ def _demand(plan: Plan, to: Reach, written: Sequence[str]) -> None:
     ]
     for profile in plan.profiles:
         problems += jobs.problems(profile, plan.settings.systems[profile.system])
+    problems += routing.unknown(plan.profiles, plan.settings.receivers)
+    problems += routing.clashes(plan.profiles)
     problems += routing.unreachable(plan.profiles, to)
+    problems += routing.uncaptured(plan.profiles, plan.settings)
     problems += [
-        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}. Give it with "
+        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}"
+        f"{routing.WHY.get(secret.secret, '')}. Give it with "
         f"`pulumi config set --secret --path 'watchstack:secrets.{secret.secret}'`, or `file: PATH` in the stack file"
         for service in plan.services
         for secret in service.secrets
