@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import rules
-from apps import Objective
+from apps.objectives import Objective
 from docs import markdown
 from docs.markdown import code, codes, table
 from rules import Alert, Pack, RuleFile, objectives, target_missing

@@ -11,8 +11,9 @@ import yaml
 from pydantic import Field
 
 from rules.overrides import Changes, digest
+from stacks.names import Name
 from stacks.service import to_yaml
-from stacks.settings import Name, Override
+from stacks.settings import Override
 from stacks.strict import Refused, Strict, load, nearest
 
 DIRECTORY = Path(__file__).parent

@@ -14,13 +14,15 @@ from stacks import boards, fast_forward, inventory, jobs, objectives, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, loki, prometheus
+from stacks.services import alertmanager, grafana, loki, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
 
 COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
+# The product without which Alertmanager's own packages are not asked where alerts go.
+ALERTROUTES = "alertroutes"
 # What rules on the agreement between Alertmanagers require.
 ALERTMANAGER_PAIRS = "alertmanager-pairs"
 
@@ -60,7 +62,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     ask for what there is not: a system, a pack's version, an alert to override, a secret.
     """
     ground = Ground(target=settings.target, port_offset=settings.port_offset)
-    profiles = tuple(apps.profile(system) for system in settings.systems)
+    profiles = tuple(routing.chosen(apps.profile(system), settings.receivers) for system in settings.systems)
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
     to = inventory.reach(settings, ground, simulated)
@@ -69,9 +71,10 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     files, pruned = _prune(packs, reachable)
     files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
-    described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules)
     slos = objectives.of_systems(settings, profiles, ROOT)
     shown, unseen = boards.of(settings, profiles, reachable | ({boards.OBJECTIVES} if slos else set()))
+    pages = _dashboard_pages(ground, shown)
+    described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules, pages)
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, shown))
     running = [service for service in described if service.name in names]
@@ -85,6 +88,8 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += pruned + unseen
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
+    if ALERTROUTES in missing:
+        left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
     left_out += [
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
         for name in routing.without_mail(profiles, to)
@@ -119,6 +124,12 @@ def _jobs(
     return tuple(sorted(found, key=lambda job: job.job)), left_out
 
 
+def _dashboard_pages(ground: Ground, shown: Sequence[Dashboard]) -> dict[str, str]:
+    """The address of the first dashboard of each system."""
+    first = {dashboard.folder: dashboard.uid for dashboard in reversed(shown)}
+    return {folder: ground.url(grafana.NAME, grafana.PORT, f"/d/{uid}") for folder, uid in first.items()}
+
+
 def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
     """What rules may rely on besides the services that run here.
 
@@ -130,11 +141,17 @@ def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
     return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
 
 
-def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+def pack_versions(settings: Settings, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The packs that the systems and the platform have, and their versions."""
     wanted: dict[str, str] = dict.fromkeys(COMMON_PACKS, "v1") | {str(name): v for name, v in settings.packs.items()}
     for profile in profiles:
         wanted |= dict.fromkeys(profile.packs, settings.systems[profile.system].pack)
-    shipped = [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
+    return dict(sorted(wanted.items()))
+
+
+def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+    wanted = pack_versions(settings, profiles)
+    shipped = [rules.pack(name, major, settings.override) for name, major in wanted.items()]
     return [*shipped, *_own_packs(settings, {*wanted, PACK})]
 
 
@@ -183,9 +200,13 @@ def _demand(plan: Plan, to: Reach, written: Sequence[str]) -> None:
     ]
     for profile in plan.profiles:
         problems += jobs.problems(profile, plan.settings.systems[profile.system])
+    problems += routing.unknown(plan.profiles, plan.settings.receivers)
+    problems += routing.clashes(plan.profiles)
     problems += routing.unreachable(plan.profiles, to)
+    problems += routing.uncaptured(plan.profiles, plan.settings)
     problems += [
-        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}. Give it with "
+        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}"
+        f"{routing.WHY.get(secret.secret, '')}. Give it with "
         f"`pulumi config set --secret --path 'watchstack:secrets.{secret.secret}'`, or `file: PATH` in the stack file"
         for service in plan.services
         for secret in service.secrets
