@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,13 @@ DIRECTORY = Path(__file__).parent
 
 
 class Requirement(Strict):
-    """What must run for a file's rules to mean something."""
+    """What must run for a file's rules to mean something, and which metrics somebody must expose.
+
+    `metrics` are for programs that do not all expose the same; what any of them has needs no mention.
+    """
 
     requires: tuple[Name, ...] = ()
+    metrics: tuple[str, ...] = ()
 
 
 class Threshold(Strict):
@@ -69,6 +73,16 @@ class Alert:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Record:
+    """A recording rule, and the place where it is written."""
+
+    name: str
+    expr: str
+    labels: Mapping[str, str]
+    place: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuleFile:
     """A rule file as it is deployed, at `path` below the rules directory.
 
@@ -80,6 +94,8 @@ class RuleFile:
     requires: tuple[str, ...]
     alerts: tuple[Alert, ...]
     written: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +118,7 @@ def pack(name: str, major: str, overrides: Mapping[str, Override], directory: Pa
     read = manifest(home)
     changes = Changes(name, overrides, {alert: each.value for alert, each in read.thresholds.items()})
     files = tuple(
-        _file(name, home / file, requirement.requires, changes, directory)
-        for file, requirement in sorted(read.files.items())
+        _file(name, home / file, requirement, changes, directory) for file, requirement in sorted(read.files.items())
     )
     problems = [f"{where}{problem}" for problem in changes.undeclared()] + changes.problems
     if problems:
@@ -123,7 +138,8 @@ def content(home: Path) -> str:
     digest = hashlib.sha256()
     for name in sorted(read.files):
         digest.update(name.encode() + (home / name).read_bytes())
-    digest.update(read.model_dump_json(include={"files", "thresholds"}).encode())
+    # What is not written in it is not part of it: a new key of this model is no change of a pack.
+    digest.update(read.model_dump_json(include={"files", "thresholds"}, exclude_unset=True).encode())
     return digest.hexdigest()[:12]
 
 
@@ -145,14 +161,15 @@ def _yaml(path: Path, directory: Path) -> Any:
         raise Refused(f"rules/{path.relative_to(directory)}:{line}: not YAML: {problem.problem}") from None
 
 
-def _file(name: str, path: Path, requires: tuple[str, ...], changes: Changes, directory: Path) -> RuleFile:
+def _file(name: str, path: Path, needs: Requirement, changes: Changes, directory: Path) -> RuleFile:
     document = _yaml(path, directory)
-    return rule_file(name, str(path.relative_to(directory)), path.read_text(), document, requires, changes)
+    where = str(path.relative_to(directory))
+    return replace(rule_file(name, where, path.read_text(), document, needs.requires, changes), metrics=needs.metrics)
 
 
 def rule_file(pack: str, path: str, text: str, document: Any, requires: tuple[str, ...], changes: Changes) -> RuleFile:
     """A rule file as it is deployed: its own text, or, where an override touches it, the changed rules."""
-    lines = _alert_lines(text)
+    lines = _lines(text)
     changed = _overridden(document, changes)
     shipped = {rule["alert"]: rule for rule in _alerting(document)}
     alerts = tuple(
@@ -164,6 +181,7 @@ def rule_file(pack: str, path: str, text: str, document: Any, requires: tuple[st
         text=text if changed is document else to_yaml(changed),
         requires=requires,
         alerts=alerts,
+        records=tuple(_record(rule, path, lines) for rule in _rules(changed) if "record" in rule),
         written=tuple(f"{pack}/{name}" for name in shipped),
     )
 
@@ -181,19 +199,33 @@ def _alert(name: str, rule: dict[str, Any], place: str, seen: str) -> Alert:
     )
 
 
+def _record(rule: dict[str, Any], path: str, lines: Mapping[str, int]) -> Record:
+    name = str(rule["record"])
+    return Record(
+        name=name,
+        expr=str(rule.get("expr", "")),
+        labels=rule.get("labels") or {},
+        place=f"rules/{path}:{lines.get(name, 1)}",
+    )
+
+
 def _alerting(document: Any) -> list[dict[str, Any]]:
-    """The alerting rules of a document. What has another shape is left to promtool, which says where."""
+    return [rule for rule in _rules(document) if "alert" in rule]
+
+
+def _rules(document: Any) -> list[dict[str, Any]]:
+    """The rules of a document. What has another shape is left to promtool, which says where."""
     groups = document.get("groups") if isinstance(document, dict) else None
     rules = [rule for group in groups or [] if isinstance(group, dict) for rule in group.get("rules") or []]
-    return [rule for rule in rules if isinstance(rule, dict) and "alert" in rule]
+    return [rule for rule in rules if isinstance(rule, dict)]
 
 
-def _alert_lines(text: str) -> dict[str, int]:
-    """Line of each alert by name. Alert names are unique within the packs of an environment."""
-    lines = {}
+def _lines(text: str) -> dict[str, int]:
+    """Line of each rule by name: names of rules are unique within a file, but for the generated ones."""
+    lines: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         key, _, value = line.strip().removeprefix("- ").partition(":")
-        if key == "alert":
+        if key in ("alert", "record"):
             lines[value.strip().strip("\"'")] = number
     return lines
 

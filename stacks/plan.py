@@ -1,12 +1,14 @@
 """The Plan: everything an environment will be, as frozen values, before anything is touched."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import apps
+import dashboards
 import rules
 from apps import Profile
-from rules import Alert, Pack, RuleFile, pack_info, target_missing
+from catalogue import exposed
+from rules import Alert, Pack, Record, RuleFile, pack_info, target_missing
 from stacks import inventory, jobs, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
@@ -24,7 +26,10 @@ OPTIONAL = frozenset({"cadvisor", grafana.NAME, jaeger.NAME, loki.NAME, collecto
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`services` holds what runs; `absent` what should and cannot, with its files all the same."""
+    """`services` holds what runs; `absent` what should and cannot, with its files all the same.
+
+    `pruned` are the rule files that are left out.
+    """
 
     settings: Settings
     ground: Ground
@@ -32,6 +37,8 @@ class Plan:
     absent: tuple[Service, ...]
     jobs: tuple[ScrapeJob, ...]
     alerts: tuple[Alert, ...]
+    records: tuple[Record, ...]
+    pruned: tuple[RuleFile, ...]
     dashboards: tuple[str, ...]
     profiles: tuple[Profile, ...]
     left_out: tuple[LeftOut, ...]
@@ -68,11 +75,12 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     scraped, left_out = _jobs(settings, ground, running, profiles)
     packs = _packs(settings, profiles)
     reachable = names | {name for service in running for name in service.aliases} | _given(settings)
-    files, pruned = _prune(packs, reachable)
+    files, pruned = _prune(packs, reachable, scraped, profiles)
     files += [target_missing.file(scraped, settings.override), pack_info.file(packs)]
     alertmanagers = [ground.address(alertmanager.NAME, alertmanager.PORT)]
     running.append(prometheus.service(settings, ground, scraped, _deployed(files), alertmanagers))
-    left_out += pruned
+    left_out += pruned.values()
+    left_out += _panels(settings, boards, lacking)
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
     left_out += [
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
@@ -85,6 +93,8 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         absent=_by_name(absent),
         jobs=scraped,
         alerts=tuple(alert for file in files for alert in file.alerts),
+        records=tuple(record for file in files for record in file.records),
+        pruned=tuple(file for pack in packs for file in pack.files if file.path in pruned),
         dashboards=boards,
         profiles=profiles,
         left_out=tuple(left_out),
@@ -97,10 +107,10 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
 def _jobs(
     settings: Settings, ground: Ground, running: Sequence[Service], profiles: Sequence[Profile]
 ) -> tuple[tuple[ScrapeJob, ...], list[LeftOut]]:
-    names = {name for service in running for name in (service.name, *service.aliases)}
+    products = {name: service.product for service in running for name in (service.name, *service.aliases)}
     found, left_out = [prometheus.own_job(ground), *jobs.own(ground, running)], []
     for profile in profiles:
-        more, without = jobs.of_system(ground, profile, settings.systems[profile.system], names)
+        more, without = jobs.of_system(ground, profile, settings.systems[profile.system], products)
         found += more
         left_out += without
     return tuple(sorted(found, key=lambda job: job.job)), left_out
@@ -118,18 +128,46 @@ def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
     return [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
 
 
-def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], list[LeftOut]]:
-    """The rule files whose components all run, and a line for each of the others."""
-    kept, left_out = [], []
-    for file in (file for pack in packs for file in pack.files):
-        lacking = sorted(set(file.requires) - components)
-        if lacking:
-            names = ", ".join(alert.name for alert in file.alerts)
-            because = f"needs {', '.join(lacking)}, which this environment does not run"
-            left_out.append(LeftOut(what=f"rules/{file.path} ({names})", because=because))
-        else:
-            kept.append(file)
-    return kept, left_out
+def _prune(
+    packs: Sequence[Pack], components: frozenset[str], jobs: Sequence[ScrapeJob], profiles: Sequence[Profile]
+) -> tuple[list[RuleFile], dict[str, LeftOut]]:
+    """The rule files whose components run and whose metrics somebody exposes, and why, by path, the others are out."""
+    files = [file for pack in packs for file in pack.files]
+    reasons = {file.path: _not_run({*file.requires} - components) for file in files}
+    # Of all that is exposed a plan needs to know only where a file asks for it.
+    if asking := [file for file in files if file.metrics and not reasons[file.path]]:
+        scraped = exposed.names(jobs, profiles)
+        reasons |= {file.path: _not_scraped([name for name in file.metrics if name not in scraped]) for file in asking}
+    left_out = {
+        file.path: LeftOut(what=_listed(f"rules/{file.path}", [alert.name for alert in file.alerts]), because=because)
+        for file in files
+        if (because := reasons[file.path])
+    }
+    return [file for file in files if file.path not in left_out], left_out
+
+
+def _not_run(components: Collection[str]) -> str:
+    return f"needs {', '.join(sorted(components))}, which this environment does not run" if components else ""
+
+
+def _not_scraped(metrics: Sequence[str]) -> str:
+    more = f" and {len(metrics) - 1} more" if len(metrics) > 1 else ""
+    return f"needs {metrics[0]}{more}, which no scrape job of this environment brings" if metrics else ""
+
+
+def _listed(what: str, parts: Sequence[str]) -> str:
+    return f"{what} ({', '.join(parts)})"
+
+
+def _panels(settings: Settings, boards: Sequence[str], lacking: frozenset[str]) -> list[LeftOut]:
+    """A line for the panels and links of each dashboard that lack the same components."""
+    if not settings.grafana.enabled:
+        return []
+    return [
+        LeftOut(what=_listed(f"dashboards/{board}", titles), because=_not_run(needs))
+        for board in boards
+        for needs, titles in dashboards.left_out(board, lacking).items()
+    ]
 
 
 def _deployed(files: Iterable[RuleFile]) -> list[File]:

@@ -40,7 +40,7 @@ LIMITS = {
 def own_job(ground: Ground) -> ScrapeJob:
     """Prometheus watches itself like any other target."""
     target = ScrapeTarget(address=ground.address(NAME, PORT), instance=f"{NAME}:{PORT}")
-    return ScrapeJob(job=NAME, system=PLATFORM, targets=(target,))
+    return ScrapeJob(job=NAME, system=PLATFORM, targets=(target,), program=NAME)
 
 
 def service(

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from catalogue import differences, missing
+from exposition import differences, missing
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import apps

@@ -1,0 +1,112 @@
+"""All series of an environment: of its scrape jobs, of its recording rules, and of its alerts."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import catalogue
+from catalogue import exposed
+from catalogue.exposed import Labels, union
+from catalogue.inference import Found, Problem, found
+from catalogue.matchers import Matcher, near
+from rules import Alert, Record
+from stacks.plan import Plan
+
+_ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
+
+
+def labels_of(plan: Plan, expr: str) -> Labels:
+    """The labels that the result of an expression can have in an environment, with their values, None where open."""
+    return Known(plan).found(expr).known
+
+
+class Known:
+    """What expressions can be over in an environment. Nothing of it is worked out before it is asked for."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._jobs = {job.job: job for job in plan.jobs}
+        self._scraped = exposed.by_job(plan.jobs, plan.profiles)
+        self._records: dict[str, list[Record]] = {}
+        for record in plan.records:
+            self._records.setdefault(record.name, []).append(record)
+        self._recorded: dict[str, Labels] = {}
+
+    def found(self, expr: str) -> Found:
+        """The labels of the result of an expression, and what is wrong with it."""
+        return found(self, expr)
+
+    def alert(self, alert: Alert) -> Labels:
+        """The labels that an alert can have in Prometheus."""
+        return {**self.found(alert.expr).known, **fixed({**alert.labels, "alertname": alert.name})}
+
+    def named(self, name: str) -> Sequence[Labels]:
+        """The labels of the series of this name, of each job apart."""
+        series = [
+            exposed.stored(self._jobs[job], scraped[name]) for job, scraped in self._scraped.items() if name in scraped
+        ]
+        if name in self._records:
+            series.append(self._recording(name))
+        return [*series, self._of_alerts] if name in _ALERTS else series
+
+    def unknown(self, name: str) -> Problem:
+        """What is wrong with a name that no series has."""
+        if name in self._elsewhere:
+            return Problem(text=f"{name} is of {self._elsewhere[name]}, which is not here", elsewhere=True)
+        return Problem(text=f"unknown metric {name}; {near(name, [*self._names, *self._elsewhere])}")
+
+    def unmet(self, name: str, matcher: Matcher, series: Sequence[Labels]) -> Problem:
+        """What is wrong with a matcher that finds none of these series."""
+        labels = {label for each in series for label in each}
+        if matcher.label not in labels:
+            return Problem(text=f"{name} has no label {matcher.label}; {near(matcher.label, labels)}")
+        values = {value for each in series for value in each.get(matcher.label) or ()}
+        wrong = matcher.unmet(values) or matcher.value
+        if matcher.label != "job":
+            return Problem(text=f"{name} has no {matcher.label} {wrong!r}; {near(wrong, values)}")
+        if matcher.unmet(self._jobs) is None:
+            return Problem(text=f"{name} is not of job {wrong}, but of {', '.join(sorted(values))}")
+        elsewhere = wrong in self._jobs_elsewhere
+        return Problem(text=f"unknown job {wrong}; {near(wrong, self._jobs)}", elsewhere=elsewhere)
+
+    def _recording(self, name: str) -> Labels:
+        if name not in self._recorded:
+            # A rule may read what it recorded before.
+            self._recorded[name] = {}
+            for record in self._records[name]:
+                own = {**self.found(record.expr).known, **fixed(record.labels)}
+                self._recorded[name] = union(self._recorded[name], own)
+        return self._recorded[name]
+
+    @cached_property
+    def _of_alerts(self) -> Labels:
+        labels: Labels = {"alertstate": frozenset({"pending", "firing"})}
+        for alert in self._plan.alerts:
+            # One that is over alerts has the labels of those.
+            own = fixed({**alert.labels, "alertname": alert.name}) if "ALERTS" in alert.expr else self.alert(alert)
+            labels = union(labels, own)
+        return labels
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [*{name for series in self._scraped.values() for name in series}, *self._records, *_ALERTS]
+
+    @cached_property
+    def _elsewhere(self) -> dict[str, str]:
+        """The names of series that the environment does not have, and what they are of."""
+        names = {record.name: f"rules/{file.path}" for file in self._plan.pruned for record in file.records}
+        for profile in self._plan.profiles:
+            names |= dict.fromkeys(exposed.of_profile(profile), f"a job of {profile.system}")
+        for program in catalogue.products():
+            names |= dict.fromkeys(exposed.of_catalogue(program), program)
+        return {name: source for name, source in names.items() if name not in {*self._names}}
+
+    @cached_property
+    def _jobs_elsewhere(self) -> frozenset[str]:
+        """Scrape jobs that the environment could have, and has not."""
+        profiles = {job.job for profile in self._plan.profiles for job in profile.jobs}
+        return frozenset({*profiles, *(service.name for service in self._plan.absent)} - {*self._jobs})
+
+
+def fixed(labels: Mapping[str, str]) -> Labels:
+    """Labels that a rule gives; a template can make anything of one."""
+    return {label: None if "{{" in value else frozenset({value}) for label, value in labels.items()}

@@ -1,0 +1,73 @@
+"""Matchers of a selector, over labels of which all, some or no values are known."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from catalogue.exposed import Labels
+
+_CLOSE = 3
+_FEW = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matcher:
+    """`operator` is one of =, !=, =~ and !~."""
+
+    label: str
+    operator: str
+    value: str
+
+    def accepts(self, value: str) -> bool:
+        """Whether a value passes."""
+        same = _full(self.value, value) if "~" in self.operator else value == self.value
+        return same != self.operator.startswith("!")
+
+    def finds(self, labels: Labels) -> bool:
+        """Whether a series with these labels may pass; one without the label has an empty one."""
+        values = labels.get(self.label, frozenset())
+        return values is None or any(self.accepts(value) for value in {*values, ""})
+
+    def narrow(self, labels: Labels) -> Labels:
+        """The labels of what passes."""
+        if self.label not in labels:
+            return labels
+        values = labels[self.label]
+        if values is not None:
+            return {**labels, self.label: frozenset(filter(self.accepts, values))}
+        return {**labels, self.label: frozenset({self.value})} if self.operator == "=" else labels
+
+    def misses(self, labels: Sequence[Labels]) -> bool:
+        """Whether no series has the label, or a value that is meant."""
+        of = [each[self.label] for each in labels if self.label in each]
+        known = {value for values in of for value in values or ()}
+        return not of or (None not in of and self.unmet(known) is not None)
+
+    def unmet(self, values: Iterable[str]) -> str | None:
+        """The first of the values, or patterns, of this matcher that none of these has."""
+        return next((part for part in self._parts() if not any(_full(part, value) for value in values)), None)
+
+    def _parts(self) -> Iterator[str]:
+        """What is each meant to match something. The empty value says that there is none."""
+        if "~" not in self.operator:
+            parts = [re.escape(self.value)]
+        else:
+            parts = [self.value] if "(" in self.value else self.value.split("|")
+        return (part for part in parts if part)
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """A hint for an unknown name: the known ones that come nearest, or all of a few."""
+    names = sorted(known)
+    if close := difflib.get_close_matches(name, names, n=_CLOSE):
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(names) or 'none'}" if len(names) <= _FEW else "no known name comes near"
+
+
+def _full(pattern: str, value: str) -> bool:
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        # Prometheus reads some patterns that Python does not; promtool says whether it does.
+        return True
