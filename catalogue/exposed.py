@@ -1,6 +1,7 @@
 """The series that the scrape jobs of an environment bring: by catalogue of the program, or by profile of the system."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Literal
 
 import catalogue
@@ -44,6 +45,11 @@ def stored(job: ScrapeJob, labels: Labels) -> Labels:
 def union(one: Labels, other: Labels) -> dict[str, Values]:
     """Labels of series that may be of either kind."""
     return {name: _either(one, other, name) for name in {**one, **other}}
+
+
+def all_of(series: Iterable[Labels]) -> Labels:
+    """Labels of series that may be of any of these kinds."""
+    return reduce(union, series, {})
 
 
 def of_catalogue(program: str) -> dict[str, Labels]:

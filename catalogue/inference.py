@@ -10,7 +10,7 @@ from typing import Protocol
 
 import promql_parser as promql
 
-from catalogue.exposed import Labels, union
+from catalogue.exposed import Labels, all_of, union
 from catalogue.matchers import Matcher, near
 
 NAME = "__name__"
@@ -62,6 +62,9 @@ class Series(Protocol):
     def named(self, name: str) -> Sequence[Labels]:
         """The labels of the series of this name."""
 
+    def unclear(self, name: str) -> bool:
+        """Whether the series of this name may have any label, because what records them has a problem itself."""
+
     def unknown(self, name: str) -> Problem:
         """What is wrong with a name that no series has."""
 
@@ -78,12 +81,29 @@ def found(series: Series, expr: str) -> Found:
     return _read(series, node)
 
 
+def selector(text: str) -> list[Matcher]:
+    """The matchers between a pair of braces."""
+    # With a name it may match everything else.
+    node = promql.parse(f"any{text}")
+    return matchers(node) if isinstance(node, promql.VectorSelector) else []
+
+
 def matchers(selector: promql.VectorSelector) -> list[Matcher]:
     operators = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
     return [
         Matcher(label=each.name, operator=operators[_variant(each.op)], value=each.value)
         for each in selector.matchers.matchers
     ]
+
+
+def unmet(name: str, matcher: Matcher, series: Sequence[Labels]) -> Problem:
+    """What is wrong with a matcher that finds none of these series."""
+    labels = {label for each in series for label in each}
+    if matcher.label not in labels:
+        return Problem(text=f"{name} has no label {matcher.label}; {near(matcher.label, labels)}")
+    values = {value for each in series for value in each.get(matcher.label) or ()}
+    wrong = matcher.unmet(values) or matcher.value
+    return Problem(text=f"{name} has no {matcher.label} {wrong!r}; {near(wrong, values)}")
 
 
 def missing(found: Found, labels: Iterable[str], where: str) -> list[Problem]:
@@ -112,7 +132,7 @@ def _read(series: Series, node: promql.Expr) -> Found:
 def _selected(series: Series, node: promql.VectorSelector) -> Found:
     given = matchers(node)
     name = node.name or next((each.value for each in given if each.label == NAME and each.operator == "="), None)
-    if name is None:
+    if name is None or series.unclear(name):
         return Found(labels={}, unclear=True)
     left = series.named(name)
     if not left:
@@ -123,14 +143,7 @@ def _selected(series: Series, node: promql.VectorSelector) -> Found:
         if matcher.label != NAME and (matcher.misses(left) or not narrowed):
             return Found(labels={}, problems=(series.unmet(name, matcher, left),), unclear=True)
         left = left if matcher.label == NAME else narrowed
-    return Found(labels=_all(left))
-
-
-def _all(series: Iterable[Labels]) -> Labels:
-    labels: Labels = {}
-    for each in series:
-        labels = union(labels, each)
-    return labels
+    return Found(labels=all_of(left))
 
 
 def _aggregated(series: Series, node: promql.AggregateExpr) -> Found:

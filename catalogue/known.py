@@ -5,8 +5,8 @@ from functools import cached_property
 
 import catalogue
 from catalogue import exposed
-from catalogue.exposed import Labels, union
-from catalogue.inference import Found, Problem, found
+from catalogue.exposed import Labels, all_of
+from catalogue.inference import Found, Problem, found, unmet
 from catalogue.matchers import Matcher, near
 from rules import Alert, Record
 from stacks.plan import Plan
@@ -29,7 +29,7 @@ class Known:
         self._records: dict[str, list[Record]] = {}
         for record in plan.records:
             self._records.setdefault(record.name, []).append(record)
-        self._recorded: dict[str, Labels] = {}
+        self._recorded: dict[str, Found] = {}
 
     def found(self, expr: str) -> Found:
         """The labels of the result of an expression, and what is wrong with it."""
@@ -45,46 +45,51 @@ class Known:
             exposed.stored(self._jobs[job], scraped[name]) for job, scraped in self._scraped.items() if name in scraped
         ]
         if name in self._records:
-            series.append(self._recording(name))
+            series.append(self._recording(name).known)
         return [*series, self._of_alerts] if name in _ALERTS else series
+
+    def unclear(self, name: str) -> bool:
+        """Whether the series of this name may have any label, because what records them has a problem itself."""
+        return name in self._records and self._recording(name).unclear
 
     def unknown(self, name: str) -> Problem:
         """What is wrong with a name that no series has."""
         if name in self._elsewhere:
-            return Problem(text=f"{name} is of {self._elsewhere[name]}, which is not here", elsewhere=True)
+            text = f"no scrape job or rule of this environment brings {name}, which is of {self._elsewhere[name]}"
+            return Problem(text=text, elsewhere=True)
         return Problem(text=f"unknown metric {name}; {near(name, [*self._names, *self._elsewhere])}")
 
     def unmet(self, name: str, matcher: Matcher, series: Sequence[Labels]) -> Problem:
         """What is wrong with a matcher that finds none of these series."""
-        labels = {label for each in series for label in each}
-        if matcher.label not in labels:
-            return Problem(text=f"{name} has no label {matcher.label}; {near(matcher.label, labels)}")
-        values = {value for each in series for value in each.get(matcher.label) or ()}
-        wrong = matcher.unmet(values) or matcher.value
-        if matcher.label != "job":
-            return Problem(text=f"{name} has no {matcher.label} {wrong!r}; {near(wrong, values)}")
-        if matcher.unmet(self._jobs) is None:
-            return Problem(text=f"{name} is not of job {wrong}, but of {', '.join(sorted(values))}")
-        elsewhere = wrong in self._jobs_elsewhere
-        return Problem(text=f"unknown job {wrong}; {near(wrong, self._jobs)}", elsewhere=elsewhere)
+        jobs = {value for labels in series for value in labels.get("job") or ()}
+        if matcher.label != "job" or not jobs:
+            return unmet(name, matcher, series)
+        if (unknown := matcher.unmet(self._jobs)) is not None:
+            elsewhere = unknown in self._jobs_elsewhere
+            return Problem(text=f"unknown job {unknown}; {near(unknown, self._jobs)}", elsewhere=elsewhere)
+        wrong = matcher.unmet(jobs) or matcher.value
+        return Problem(text=f"{name} is not of job {wrong}, but of {', '.join(sorted(jobs))}")
 
-    def _recording(self, name: str) -> Labels:
+    def _recording(self, name: str) -> Found:
         if name not in self._recorded:
             # A rule may read what it recorded before.
-            self._recorded[name] = {}
-            for record in self._records[name]:
-                own = {**self.found(record.expr).known, **fixed(record.labels)}
-                self._recorded[name] = union(self._recorded[name], own)
+            self._recorded[name] = Found(labels={}, unclear=True)
+            found = [(self.found(record.expr), fixed(record.labels)) for record in self._records[name]]
+            labels = all_of({**each.known, **own} for each, own in found)
+            self._recorded[name] = Found(labels=labels, unclear=any(each.unclear for each, _ in found))
         return self._recorded[name]
 
     @cached_property
     def _of_alerts(self) -> Labels:
-        labels: Labels = {"alertstate": frozenset({"pending", "firing"})}
-        for alert in self._plan.alerts:
-            # One that is over alerts has the labels of those.
-            own = fixed({**alert.labels, "alertname": alert.name}) if "ALERTS" in alert.expr else self.alert(alert)
-            labels = union(labels, own)
-        return labels
+        # One that is over alerts has the labels of those, and its own.
+        over = [alert for alert in self._plan.alerts if "ALERTS" in alert.expr]
+        return all_of(
+            [
+                {"alertstate": frozenset({"pending", "firing"})},
+                *(self.alert(alert) for alert in self._plan.alerts if alert not in over),
+                *(fixed({**alert.labels, "alertname": alert.name}) for alert in over),
+            ]
+        )
 
     @cached_property
     def _names(self) -> list[str]:

@@ -21,8 +21,7 @@ class Matcher:
 
     def accepts(self, value: str) -> bool:
         """Whether a value passes."""
-        same = _full(self.value, value) if "~" in self.operator else value == self.value
-        return same != self.operator.startswith("!")
+        return self._meant(self.value, value) != self.operator.startswith("!")
 
     def finds(self, labels: Labels) -> bool:
         """Whether a series with these labels may pass; one without the label has an empty one."""
@@ -46,15 +45,15 @@ class Matcher:
 
     def unmet(self, values: Iterable[str]) -> str | None:
         """The first of the values, or patterns, of this matcher that none of these has."""
-        return next((part for part in self._parts() if not any(_full(part, value) for value in values)), None)
+        return next((part for part in self._parts() if not any(self._meant(part, value) for value in values)), None)
 
     def _parts(self) -> Iterator[str]:
         """What is each meant to match something. The empty value says that there is none."""
-        if "~" not in self.operator:
-            parts = [re.escape(self.value)]
-        else:
-            parts = [self.value] if "(" in self.value else self.value.split("|")
-        return (part for part in parts if part)
+        one = "~" not in self.operator or "(" in self.value
+        return (part for part in ([self.value] if one else self.value.split("|")) if part)
+
+    def _meant(self, part: str, value: str) -> bool:
+        return _full(part, value) if "~" in self.operator else part == value
 
 
 def near(name: str, known: Iterable[str]) -> str:
