@@ -208,7 +208,8 @@ def _either(left: Found, right: Found) -> Found:
     """Of two ways to the same, an environment may lack the one."""
     for one, other in ((left, right), (right, left)):
         if not one.problems and other.problems and all(problem.elsewhere for problem in other.problems):
-            return one
+            # Where it has the other too, there are the labels of that one.
+            return replace(one, unclear=True)
     return left.beside(right).of(union(left.known, right.known))
 
 

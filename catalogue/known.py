@@ -1,6 +1,6 @@
 """All series of an environment: of its scrape jobs, of its recording rules, and of its alerts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import catalogue
@@ -55,7 +55,8 @@ class Known:
     def unknown(self, name: str) -> Problem:
         """What is wrong with a name that no series has."""
         if name in self._elsewhere:
-            text = f"no scrape job or rule of this environment brings {name}, which is of {self._elsewhere[name]}"
+            of = " or ".join(self._elsewhere[name])
+            text = f"no scrape job or rule of this environment brings {name}, which is of {of}"
             return Problem(text=text, elsewhere=True)
         return Problem(text=f"unknown metric {name}; {near(name, [*self._names, *self._elsewhere])}")
 
@@ -96,14 +97,19 @@ class Known:
         return [*{name for series in self._scraped.values() for name in series}, *self._records, *_ALERTS]
 
     @cached_property
-    def _elsewhere(self) -> dict[str, str]:
-        """The names of series that the environment does not have, and what they are of."""
-        names = {record.name: f"rules/{file.path}" for file in self._plan.pruned for record in file.records}
-        for profile in self._plan.profiles:
-            names |= dict.fromkeys(exposed.of_profile(profile), f"a job of {profile.system}")
-        for program in catalogue.products():
-            names |= dict.fromkeys(exposed.of_catalogue(program), program)
-        return {name: source for name, source in names.items() if name not in {*self._names}}
+    def _elsewhere(self) -> dict[str, list[str]]:
+        """The names of series that the environment does not have, and what each is of."""
+        sources: dict[str, Iterable[str]] = {
+            **{f"rules/{file.path}": [record.name for record in file.records] for file in self._plan.pruned},
+            **{f"a job of {profile.system}": exposed.of_profile(profile) for profile in self._plan.profiles},
+            **{program: exposed.of_catalogue(program) for program in catalogue.products()},
+        }
+        here, found = {*self._names}, dict[str, list[str]]()
+        for source, names in sources.items():
+            for name in names:
+                if name not in here:
+                    found.setdefault(name, []).append(source)
+        return found
 
     @cached_property
     def _jobs_elsewhere(self) -> frozenset[str]:

@@ -21,13 +21,13 @@ def problems(plan: Plan, known: Known) -> Iterator[str]:
     # What an alert has itself wins over what its Prometheus adds.
     alerts = [{**external, **known.alert(alert)} for alert in plan.alerts]
     for rule in _rules(plan):
-        for side in ("source", "target"):
-            reached = _reached(alerts, rule[f"{side}_matchers"])
-            for label in rule["equal"] if reached else ():
-                if not any(label in labels for labels in reached):
-                    said = f"no {side} alert can have the label {label} of `equal`"
-                    has = {name for labels in reached for name in labels}
-                    yield f"{alertmanager.NAME}/{_FILE}: inhibition {rule['name']}: {said}; {near(label, has)}"
+        sides = {side: _reached(alerts, rule[f"{side}_matchers"]) for side in ("source", "target")}
+        # Without alerts on one side there is nothing to compare: an environment need not have them.
+        for side, reached in sides.items() if all(sides.values()) else ():
+            has = {name for labels in reached for name in labels}
+            for label in (label for label in rule["equal"] if label not in has):
+                said = f"no {side} alert can have the label {label} of `equal`"
+                yield f"{alertmanager.NAME}/{_FILE}: inhibition {rule['name']}: {said}; {near(label, has)}"
 
 
 def _rules(plan: Plan) -> Sequence[Mapping[str, Any]]:
