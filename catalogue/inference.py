@@ -102,7 +102,9 @@ def unmet(name: str, matcher: Matcher, series: Sequence[Labels]) -> Problem:
     if matcher.label not in labels:
         return Problem(text=f"{name} has no label {matcher.label}; {near(matcher.label, labels)}")
     values = {value for each in series for value in each.get(matcher.label) or ()}
-    wrong = matcher.unmet(values) or matcher.value
+    wrong = matcher.unmet(values)
+    if wrong is None:
+        return Problem(text=f"{name} has no series with all that is asked for; {matcher.label} is what none is left of")
     return Problem(text=f"{name} has no {matcher.label} {wrong!r}; {near(wrong, values)}")
 
 
@@ -138,11 +140,14 @@ def _selected(series: Series, node: promql.VectorSelector) -> Found:
     if not left:
         return Found(labels={}, problems=(series.unknown(name),), unclear=True)
     # The job first: what a label is depends on who exposes it.
-    for matcher in sorted(given, key=lambda each: each.label != "job"):
-        narrowed = [matcher.narrow(labels) for labels in left if matcher.finds(labels)]
-        if matcher.label != NAME and (matcher.misses(left) or not narrowed):
-            return Found(labels={}, problems=(series.unmet(name, matcher, left),), unclear=True)
-        left = left if matcher.label == NAME else narrowed
+    for of_job in (True, False):
+        asked = [each for each in given if each.label != NAME and (each.label == "job") == of_job]
+        narrowed = list(left)
+        for matcher in asked:
+            narrowed = [matcher.narrow(labels) for labels in narrowed if matcher.finds(labels)]
+            if matcher.misses(left) or not narrowed:
+                return Found(labels={}, problems=(series.unmet(name, matcher, left),), unclear=True)
+        left = narrowed
     return Found(labels=all_of(left))
 
 

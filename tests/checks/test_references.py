@@ -191,7 +191,7 @@ def test_an_inhibition_that_no_alert_matches_has_nothing_to_compare(make_plan: M
 
 def test_labels_of_an_expression_come_with_their_values(make_plan: MakePlan) -> None:
     labels = labels_of(make_plan(), 'sum by (job, status) (rate(ai_requests_total{status=~"fail.*"}[5m]))')
-    assert labels == {"job": {"boss-workflow"}, "status": {"failure"}}
+    assert labels == {"job": frozenset({"boss-workflow"}), "status": frozenset({"failure"})}
     assert labels_of(make_plan(), "node_filesystem_readonly")["mountpoint"] is None
     assert labels_of(make_plan(), "vector(1)") == {}
 
