@@ -9,7 +9,7 @@ from catalogue.exposed import Labels, all_of
 from catalogue.inference import Found, Problem, found, unmet
 from catalogue.matchers import Matcher, near
 from rules import Alert, Record
-from stacks.plan import Plan
+from stacks.plan import OPTIONAL, Plan
 
 _ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
 
@@ -35,9 +35,10 @@ class Known:
         """The labels of the result of an expression, and what is wrong with it."""
         return found(self, expr)
 
-    def alert(self, alert: Alert) -> Labels:
+    def alert(self, alert: Alert) -> Found:
         """The labels that an alert can have in Prometheus."""
-        return {**self.found(alert.expr).known, **fixed({**alert.labels, "alertname": alert.name})}
+        found = self.found(alert.expr)
+        return found.of({**found.known, **fixed({**alert.labels, "alertname": alert.name})})
 
     def named(self, name: str) -> Sequence[Labels]:
         """The labels of the series of this name, of each job apart."""
@@ -66,8 +67,9 @@ class Known:
         if matcher.label != "job" or not jobs:
             return unmet(name, matcher, series)
         if (unknown := matcher.unmet(self._jobs)) is not None:
-            elsewhere = unknown in self._jobs_elsewhere
-            return Problem(text=f"unknown job {unknown}; {near(unknown, self._jobs)}", elsewhere=elsewhere)
+            if unknown in self._jobs_elsewhere:
+                return Problem(text=f"this environment has no scrape job {unknown}", elsewhere=True)
+            return Problem(text=f"unknown job {unknown}; {near(unknown, self._jobs)}")
         wrong = matcher.unmet(jobs) or matcher.value
         return Problem(text=f"{name} is not of job {wrong}, but of {', '.join(sorted(jobs))}")
 
@@ -87,7 +89,7 @@ class Known:
         return all_of(
             [
                 {"alertstate": frozenset({"pending", "firing"})},
-                *(self.alert(alert) for alert in self._plan.alerts if alert not in over),
+                *(self.alert(alert).known for alert in self._plan.alerts if alert not in over),
                 *(fixed({**alert.labels, "alertname": alert.name}) for alert in over),
             ]
         )
@@ -115,7 +117,7 @@ class Known:
     def _jobs_elsewhere(self) -> frozenset[str]:
         """Scrape jobs that the environment could have, and has not."""
         profiles = {job.job for profile in self._plan.profiles for job in profile.jobs}
-        return frozenset({*profiles, *(service.name for service in self._plan.absent)} - {*self._jobs})
+        return (OPTIONAL | profiles) - self._jobs.keys()
 
 
 def fixed(labels: Mapping[str, str]) -> Labels:

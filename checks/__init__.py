@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 class Check:
     """A named judgement: a Plan and its rendered files in, problems out.
 
-    A pass is remembered by the digest of what decides alone: the files of the services `files_of`, of which none may be
-    missing, and with `sources` those files of the clone, and the settings.
+    A pass is remembered by the digest of what decides alone: the files of the services `files_of`, all of which must
+    run, and with `sources` these files of the clone, the settings and what they leave out.
     """
 
     name: str
@@ -110,5 +110,8 @@ def _passed(check: Check, plan: Plan, files: dict[str, str]) -> Path:
     deciding = [ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml"]
     deciding += [path for pattern in check.sources for path in ROOT.glob(pattern) if path.is_file()]
     own = [(path, text) for path, text in files.items() if path.partition("/")[0] in check.files_of]
-    settings = [plan.settings.model_dump_json(exclude={"secrets"}), *sorted(plan.lacking)] if check.sources else []
-    return remember.key(f"passed-{check.name}", deciding, [*settings, *(part for pair in own for part in pair)])
+    texts = [part for pair in own for part in pair]
+    if check.sources:
+        texts += [plan.settings.model_dump_json(exclude={"secrets"}), *sorted(plan.lacking)]
+        texts += [part for file in plan.pruned for part in (file.path, file.text)]
+    return remember.key(f"passed-{check.name}", deciding, texts)
