@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from stacks.names import Label, Name, SecretName, Value
+from stacks.names import Label, Name, SecretName, Severity, Value
 from stacks.strict import Strict, nearest
 from stacks.units import Duration, Wait
 
-Severity = Literal["critical", "warning", "info"]
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 MONTHS = (
     "january",

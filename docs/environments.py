@@ -6,6 +6,7 @@ from typing import Any
 
 import rules
 from apps.routing import Interval, Receiver, Span, Told
+from dashboards.links import RUNBOOKS
 from docs import markdown
 from docs.markdown import code, codes, table
 from rules import Alert, Threshold
@@ -83,15 +84,21 @@ def _alerts(plan: Plan) -> list[str]:
 
 
 def _alert(plan: Plan, alert: Alert, thresholds: Mapping[str, Threshold]) -> list[str]:
-    runbook = alert.annotations["runbook_url"].rpartition("/")[2]
     return [
-        f"[{alert.name}](../runbooks/{runbook}.md)",
-        code(alert.labels["severity"]),
+        _linked(alert),
+        code(alert.labels.get("severity", "")),
         code(alert.wait),
         _threshold(plan.settings.override.get(alert.address), thresholds.get(alert.address)),
         codes(heard(plan, alert)),
-        alert.annotations["summary"],
+        alert.annotations.get("summary", ""),
     ]
+
+
+def _linked(alert: Alert) -> str:
+    """The name, linked to its page; a pack of somebody else has its pages elsewhere, if any."""
+    url = alert.annotations.get("runbook_url", "")
+    page = f"../runbooks/{url.removeprefix(RUNBOOKS)}.md" if url.startswith(RUNBOOKS) else url
+    return f"[{alert.name}]({page})" if page else alert.name
 
 
 def heard(plan: Plan, alert: Alert) -> list[str]:

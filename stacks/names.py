@@ -1,7 +1,7 @@
-"""Names: of things in stack files and profiles, of labels, and of secrets."""
+"""Words of stack files and profiles: names of things, labels and secrets, and severities."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,7 @@ _KEY = re.compile(r"[0-9a-f]{32,}")
 
 IN_THE_CLEAR = "in_the_clear"
 
+Severity = Literal["critical", "warning", "info"]
 Name = Annotated[str, Field(pattern=_NAME)]
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 # The value of a label that routes are chosen by: nothing in it means something in a regular expression.
@@ -19,7 +20,7 @@ Value = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 def _of_a_secret(value: object) -> object:
-    if isinstance(value, str) and re.match(_NAME, value) and not _KEY.fullmatch(value):
+    if isinstance(value, str) and re.fullmatch(_NAME, value) and not _KEY.fullmatch(value):
         return value
     raise PydanticCustomError(
         IN_THE_CLEAR,

@@ -2,18 +2,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import apps
 import rules
 from apps import Process, Profile
-from rules import Alert, Pack, RuleFile, pack_info, target_missing
-from stacks import fast_forward, inventory, jobs, routing
+from rules import Alert, Pack, RuleFile, own, pack_info, target_missing
+from rules.objectives import PACK, Slo
+from stacks import fast_forward, inventory, jobs, objectives, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
 from stacks.services import alertmanager, collector, grafana, jaeger, loki, node_exporter, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
 # The product without which Alertmanager's own packages are not asked where alerts go.
@@ -36,6 +40,7 @@ class Plan:
     absent: tuple[Service, ...]
     jobs: tuple[ScrapeJob, ...]
     alerts: tuple[Alert, ...]
+    objectives: tuple[Slo, ...]
     dashboards: tuple[str, ...]
     profiles: tuple[Profile, ...]
     left_out: tuple[LeftOut, ...]
@@ -80,8 +85,10 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     absent = [service for service in described if service.name not in names]
 
     scraped, left_out = _jobs(settings, ground, running, profiles)
-    own = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
-    files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in own]
+    slos = objectives.of_systems(settings, profiles, ROOT)
+    made = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
+    made += objectives.files(settings, slos)
+    files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
     alertmanagers = alertmanager.addresses(settings, ground)
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += pruned
@@ -92,6 +99,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
         for name in routing.without_mail(profiles, to)
     ]
+    left_out += objectives.in_vain(settings, slos)
     plan = Plan(
         settings=settings,
         ground=ground,
@@ -99,12 +107,14 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         absent=_by_name(absent),
         jobs=scraped,
         alerts=tuple(alert for file in files for alert in file.alerts),
+        objectives=slos,
         dashboards=boards,
         profiles=profiles,
         left_out=tuple(left_out),
         lacking=lacking,
     )
-    _demand(plan, to, sorted({address for pack in packs for file in pack.files for address in file.written}))
+    written = [*made, *(file for pack in packs for file in pack.files)]
+    _demand(plan, to, sorted({address for file in written for address in file.written}))
     return plan
 
 
@@ -148,7 +158,22 @@ def pack_versions(settings: Settings, profiles: Sequence[Profile]) -> dict[str, 
 
 
 def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
-    return [rules.pack(name, major, settings.override) for name, major in pack_versions(settings, profiles).items()]
+    wanted = pack_versions(settings, profiles)
+    shipped = [rules.pack(name, major, settings.override) for name, major in wanted.items()]
+    return [*shipped, *_own_packs(settings, {*wanted, PACK})]
+
+
+def _own_packs(settings: Settings, taken: set[str]) -> list[Pack]:
+    """The packs that the user brings. Refused if one is called as another: overrides go by that name."""
+    found = []
+    for system, wanted in settings.systems.items():
+        for path in wanted.own_packs:
+            pack = own.pack(path, system, settings.override, ROOT)
+            if pack.name in taken:
+                raise Refused(f"{path}/pack.yaml: pack: there is a pack {pack.name!r} already; give it another name")
+            taken.add(pack.name)
+            found.append(pack)
+    return found
 
 
 def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], list[LeftOut]]:
@@ -159,7 +184,7 @@ def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[Rule
         if lacking:
             names = ", ".join(alert.name for alert in file.alerts)
             because = f"needs {', '.join(lacking)}, which this environment does not run"
-            left_out.append(LeftOut(what=f"rules/{file.path} ({names})", because=because))
+            left_out.append(LeftOut(what=f"{file.source} ({names})", because=because))
         else:
             kept.append(file)
     return kept, left_out

@@ -33,7 +33,7 @@ def load(model: type[Model], data: object, where: str | Where) -> Model:
         # JSON mode: a YAML list may fill a tuple, yet "15" still is no number. A date of YAML is text.
         return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as problem:
-        lines = [_line(model, data, error, placed) for error in _own(problem.errors())]
+        lines = [_line(model, data, error, placed) for error in _causes(problem)]
     raise Refused("\n".join(lines))
 
 
@@ -48,15 +48,11 @@ def nearest(name: str, known: list[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known)) or 'none'}"
 
 
-def _own(errors: Sequence[Any]) -> list[Any]:
-    """Without those that say of a list only that an item of it, which has an error too, does not count."""
-    places = [error["loc"] for error in errors]
-    return [
-        error
-        for error in errors
-        if error["type"] != "too_short"
-        or not any(len(loc) > len(error["loc"]) and loc[: len(error["loc"])] == error["loc"] for loc in places)
-    ]
+def _causes(problem: ValidationError) -> list[Any]:
+    """The errors, but for a list that is too short because something in it is wrong."""
+    errors = problem.errors()
+    inner = {error["loc"][:end] for error in errors for end in range(1, len(error["loc"]))}
+    return [error for error in errors if error["type"] != "too_short" or error["loc"] not in inner]
 
 
 def _path(steps: Sequence[str | int]) -> str:
