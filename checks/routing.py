@@ -17,7 +17,8 @@ def check(plan: Plan, _tree: Path) -> list[str]:
 def _problems(plan: Plan, alert: Alert) -> list[str]:
     if alert.name == "Watchdog":
         return []
-    return [problem for labels in _possible(plan, alert) if (problem := _problem(plan, alert, labels))]
+    found = [problem for labels in _possible(plan, alert) if (problem := _problem(plan, alert, labels))]
+    return list(dict.fromkeys(found))
 
 
 def _possible(plan: Plan, alert: Alert) -> list[Mapping[str, str]]:
