@@ -20,7 +20,7 @@ from stacks.services import (
     redis_exporter,
     workload,
 )
-from stacks.settings import PostgresExporter, RedisExporter, Settings
+from stacks.settings import Email, PostgresExporter, RedisExporter, Settings
 
 
 def simulated(settings: Settings, profiles: Sequence[Profile]) -> dict[str, Process]:
@@ -107,7 +107,14 @@ def reach(settings: Settings, ground: Ground, simulated: Mapping[str, Process]) 
     receiver = ground.address(capture.NAME, capture.PORT) if settings.capture.enabled else None
     # What a simulated process and its callers must agree on, and nobody gave.
     generated = {name for process in simulated.values() for name in process.secrets} - {*settings.secrets}
-    return routing.reach(settings, services, frozenset(generated), receiver)
+    return routing.reach(settings, services, frozenset(generated), receiver, _mail(settings, ground))
+
+
+def _mail(settings: Settings, ground: Ground) -> Email | None:
+    """The mail server; the capture receiver by its address, which has no TLS."""
+    if settings.email is None or not settings.email.captured:
+        return settings.email
+    return settings.email.model_copy(update={"smarthost": ground.address(capture.NAME, capture.SMTP), "tls": False})
 
 
 def _collector(settings: Settings, ground: Ground, profiles: Sequence[Profile], names: frozenset[str]) -> Service:

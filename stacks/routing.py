@@ -37,7 +37,13 @@ class Reach:
     capture: str | None
 
 
-def reach(settings: Settings, services: Mapping[str, str], generated: frozenset[str], capture: str | None) -> Reach:
+def reach(
+    settings: Settings,
+    services: Mapping[str, str],
+    generated: frozenset[str],
+    capture: str | None,
+    email: Email | None,
+) -> Reach:
     """`capture` is the host:port of the capture receiver, where one runs."""
     # A durable environment must be heard of when it falls silent.
     heartbeat = settings.lifecycle == "durable" or HEARTBEAT in settings.secrets
@@ -45,7 +51,7 @@ def reach(settings: Settings, services: Mapping[str, str], generated: frozenset[
         services=services,
         generated=generated,
         given=frozenset(settings.secrets),
-        email=settings.email,
+        email=email,
         heartbeat=heartbeat,
         capture=capture,
     )

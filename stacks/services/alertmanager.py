@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apps import Profile
-from stacks import routing
+from stacks import fast_forward, routing
 from stacks.routing import Reach
 from stacks.service import Endpoint, File, Ground, Port, Reload, SecretFile, Service, Volume, replicas, to_yaml
 from stacks.settings import Settings
@@ -27,7 +27,8 @@ def services(settings: Settings, ground: Ground, profiles: Sequence[Profile], to
 
 def _service(settings: Settings, ground: Ground, replica: int, profiles: Sequence[Profile], to: Reach) -> Service:
     name, place = replicas(ground, NAME, settings.alertmanager.replicas)[replica - 1]
-    config = {"templates": ["watchstack.tmpl"], **routing.config(profiles, to)}
+    routed = fast_forward.routes(routing.config(profiles, to), fast_forward.pace(settings))
+    config = {"templates": ["watchstack.tmpl"], **routed}
     secrets = [
         SecretFile(path=f"{routing.SECRETS}/{name}", secret=name, generated=name in to.generated)
         for name in routing.secret_names(profiles, to)
@@ -45,7 +46,8 @@ def _service(settings: Settings, ground: Ground, replica: int, profiles: Sequenc
             f"--web.listen-address={place.listen(PORT)}",
             f"--web.external-url={place.url(name, PORT)}",
             *cluster,
-            "--enable-feature=utf8-strict-mode",
+            # The name of the receiver in its metrics is how `./watchstack fire` knows who was told.
+            "--enable-feature=utf8-strict-mode,receiver-name-in-metrics",
             "--log.format=json",
         ),
         ports=(Port(name="http", number=PORT), *((Port(name="gossip", number=GOSSIP),) if len(cluster) > 1 else ())),

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from stacks import fast_forward
+from stacks.fast_forward import Pace
 from stacks.service import (
     PLATFORM,
     Endpoint,
@@ -134,7 +136,7 @@ def _config(
         "storage": {"tsdb": {"retention": {"time": wanted.retention, "size": sample_bytes(wanted.volume)}}},
         "rule_files": [file.path.removeprefix("etc/") for file in rules],
         "alerting": alerting,
-        "scrape_configs": [_scrape(job) for job in jobs],
+        "scrape_configs": [_scrape(job, fast_forward.pace(settings)) for job in jobs],
     }
 
 
@@ -143,10 +145,10 @@ def sample_bytes(volume: str) -> str:
     return size_text(int(size_bytes(volume) * SAMPLES_SHARE) // 2**20 * 2**20)
 
 
-def _scrape(job: ScrapeJob) -> dict[str, object]:
+def _scrape(job: ScrapeJob, at: Pace) -> dict[str, object]:
     own: dict[str, object] = {
         "scheme": job.scheme if job.scheme != "http" else None,
-        "scrape_interval": job.interval,
+        "scrape_interval": at.interval(job.interval) if job.interval else None,
         "honor_labels": job.honor_labels or None,
         # Prometheus resolves it from the directory of its configuration file.
         "authorization": {"credentials_file": f"../{_secret(job.token)}"} if job.token else None,
