@@ -62,10 +62,7 @@ class Manifest(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there.
-
-    `requires` names the services without which it would mean nothing.
-    """
+    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there."""
 
     pack: str
     file: str = ""
@@ -77,7 +74,6 @@ class Alert:
     place: str
     seen: str
     engine: Engine = "prometheus"
-    requires: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -195,7 +191,7 @@ def rule_file(
     lines = _lines(text)
     places = [f"{source}:{_next(lines, rule['alert'])}" for rule in shipped]
     alerts = tuple(
-        _alert(pack, path, kept, place, seen[rule["alert"]], engine, requires)
+        _alert(pack, path, kept, place, seen[rule["alert"]], engine)
         for rule, place in zip(shipped, places, strict=True)
         if (kept := new[id(rule)]) is not None
     )
@@ -244,9 +240,7 @@ def read_documents(path: Path, place: str) -> list[Any]:
         raise Refused(f"{place}: not YAML: {problem}") from None
 
 
-def _alert(
-    pack: str, path: str, rule: dict[str, Any], place: str, seen: str, engine: Engine, requires: tuple[str, ...]
-) -> Alert:
+def _alert(pack: str, path: str, rule: dict[str, Any], place: str, seen: str, engine: Engine) -> Alert:
     return Alert(
         pack=pack,
         file=path,
