@@ -1,7 +1,7 @@
 """What it takes to try a mutant: its rule file, and the tests beside it, both without what the mutant cannot touch."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def of(home: Path) -> Iterator[Trial]:
         beside = [_beside(test, path, file) for path, test in tests.items() if file.name in test["rule_files"]]
         for rule, node in zip(_rules(document), _nodes(file), strict=True):
             reach = _reach(rule, every)
-            judges = tuple(kept for test in beside if (kept := _cases(test, reach))["tests"])
+            judges = _most_telling_first(test for file in beside for test in _tests(file, reach))
             for mutant in (None, *mutants.of(rule)):
                 yield Trial(
                     pack=home.parent.name,
@@ -99,15 +99,22 @@ def _beside(test: Document, path: Path, file: Path) -> Document:
     return {**test, "rule_files": files}
 
 
-def _cases(test: Document, reach: frozenset[str]) -> Document:
-    """A test file with no cases but those of these rules."""
-    tests = []
-    for each in test["tests"]:
-        alerts = [case for case in each.get("alert_rule_test", []) if case["alertname"] in reach]
-        values = [case for case in each.get("promql_expr_test", []) if _reads(case["expr"], reach)]
+def _tests(file: Document, reach: frozenset[str]) -> Iterator[Document]:
+    """The tests of a file one by one, with no cases but those of these rules."""
+    for test in file["tests"]:
+        alerts = [case for case in test.get("alert_rule_test", []) if case["alertname"] in reach]
+        values = [case for case in test.get("promql_expr_test", []) if _reads(case["expr"], reach)]
         if alerts or values:
-            tests.append({**each, "alert_rule_test": alerts, "promql_expr_test": values})
-    return {**test, "tests": tests}
+            yield {**file, "tests": [{**test, "alert_rule_test": alerts, "promql_expr_test": values}]}
+
+
+def _most_telling_first(tests: Iterable[Document]) -> tuple[Document, ...]:
+    """A test in which alerts are silent and fire notices more than one in which nothing happens."""
+    return tuple(sorted(tests, key=_changes, reverse=True))
+
+
+def _changes(test: Document) -> int:
+    return len({bool(case["exp_alerts"]) for each in test["tests"] for case in each["alert_rule_test"]})
 
 
 def _nodes(file: Path) -> list[Node]:

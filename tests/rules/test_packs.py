@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ LINES_OF_A_SCREEN = 50
 COUNTER = re.compile(r"rate\(\s*(\w+)(?:\{([^}]*)\})?\[")
 
 
+@cache
 def read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text())
+    return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
 
 
 def rules_in(path: Path) -> list[dict[str, Any]]:
@@ -173,6 +175,18 @@ def test_an_alert_is_tested_on_both_sides_of_its_wait_and_of_its_threshold(path:
         return
     assert all(not times.get(min(at for at in times if times[at]) - step, True) for times in fires)
     assert any(not any(times.values()) for times in mine)
+
+
+@each_alert_of_a_file
+def test_where_an_alert_fires_its_tests_give_it_whole(path: Path, alert: dict[str, Any]) -> None:
+    """promtool compares all labels and annotations; here a missing one is seen without it."""
+    tests = read(path.with_suffix(".test.yml"))["tests"]
+    cases = [case for test in tests for case in test.get("alert_rule_test", [])]
+    expected = [each for case in cases if case["alertname"] == alert["alert"] for each in case["exp_alerts"]]
+    assert expected
+    for each in expected:
+        assert alert["labels"].items() <= each["exp_labels"].items()
+        assert each["exp_annotations"].keys() == alert["annotations"].keys()
 
 
 @each_test
