@@ -37,6 +37,7 @@ KINDS = (
     Kind("name", settings.Name, "small letters, digits and dashes, a letter first", ("boss-workflow",)),
     Kind("service", settings.ServiceName, "a name, or a name and a port", ("tdd-app", "tdd-app:8501")),
     Kind("host and port", settings.HostPort, "a host and a port", ("127.0.0.1:5432", "db:5432")),
+    Kind("mail server", settings.Smarthost, "a host and a port, or `capture`", ("mail.example.org:587", "capture")),
     Kind(
         "target",
         settings.Target,
@@ -44,6 +45,12 @@ KINDS = (
         ("127.0.0.1:8000", "https://boss.example.org"),
     ),
     Kind("mail address", settings.Mail, "a mail address", ("oncall@example.org",)),
+    Kind(
+        "path",
+        settings.RepositoryPath,
+        "a path below the root of the repository, without `..`",
+        ("monitoring/checkout.slo.yml", "monitoring/node-mixin"),
+    ),
     Kind("label", settings.Label, "letters, digits and underscores, no digit first", ("cluster", "team_2")),
 )
 

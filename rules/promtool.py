@@ -20,7 +20,7 @@ _IN_ORDER = re.compile(r"SUCCESS: \d+ rules found")
 def homes(names: Sequence[str] = (), directory: Path = DIRECTORY) -> list[Path]:
     """The directories of these packs, or of all, whose rules promtool can read: those for Loki are in LogQL."""
     found = [path.parent for path in sorted(directory.glob("*/v*/pack.yaml"))]
-    read = [home for home in found if getattr(manifest(home), "engine", "prometheus") == "prometheus"]
+    read = [home for home in found if manifest(home).engine == "prometheus"]
     known = sorted({home.parent.name for home in read})
     if unknown := sorted({*names} - {*known}):
         raise Refused(

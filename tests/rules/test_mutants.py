@@ -4,7 +4,7 @@ import promql_parser
 import pytest
 import yaml
 
-from rules import DIRECTORY, mutants
+from rules import mutants, promtool
 
 WAITS = {"alert": "A", "expr": "up == 0", "for": "5m", "labels": {"severity": "warning", "system": "shop"}}
 
@@ -64,8 +64,8 @@ def test_a_mutant_says_on_which_line_of_its_expression_it_is() -> None:
 
 def test_every_mutant_of_every_pack_is_promql_and_another_rule() -> None:
     """One that does not load would be killed without a test."""
-    for path in DIRECTORY.glob("*/v*/*.yml"):
-        for group in yaml.safe_load(path.read_text()).get("groups", []):
+    for path in (path for home in promtool.homes() for path in promtool.rule_files(home)):
+        for group in yaml.load(path.read_text(), Loader=yaml.CSafeLoader)["groups"]:
             for rule in group["rules"]:
                 for mutant in mutants.of(rule):
                     promql_parser.parse(mutant.rule["expr"])
