@@ -141,7 +141,7 @@ def test_a_dashboard_whose_component_does_not_run_is_left_out_and_said_so(make_p
     made = make_plan(node_exporter={"enabled": False})
     assert "hosts" not in {dashboard.uid for dashboard in made.dashboards}
     reasons = {left_out.what: left_out.because for left_out in made.left_out}
-    assert reasons["dashboard hosts"] == "needs node-exporter, which this environment does not run"
+    assert reasons["dashboards/hosts"] == "needs node-exporter, which this environment does not run"
 
 
 def test_dashboards_are_planned_where_grafana_does_not_run(make_plan: MakePlan) -> None:

@@ -127,7 +127,7 @@ def test_what_an_own_board_needs_is_left_out_and_said_so(make_plan: MakePlan) ->
     made = make_plan(dashboards={"own": [f"{OWN}/queue.py"]})
     assert [query.panel for query in find(made, "queue").queries] == ["Tasks that wait"]
     reasons = {left_out.what: left_out.because for left_out in made.left_out}
-    assert "needs kube-state-metrics" in reasons["panels of queue (Containers that wait)"]
+    assert "needs kube-state-metrics" in reasons["dashboards/queue (Containers that wait)"]
 
 
 def test_the_queries_of_a_json_dashboard_stand_at_all(make_plan: MakePlan) -> None:
