@@ -10,9 +10,12 @@ from catalogue.exposed import Labels, all_of
 from catalogue.inference import Found, Problem, found, unmet
 from catalogue.matchers import Matcher, near
 from rules import Alert, Record
-from stacks.plan import OPTIONAL, Plan
+from stacks.plan import Plan
+from stacks.services import collector, grafana, jaeger, loki, node_exporter
 
 _BY = re.compile(r"\bby\s*\(([^)]*)\)")
+# Scrape jobs of the stack itself that an environment may lack.
+_OPTIONAL = frozenset({"cadvisor", collector.NAME, grafana.NAME, jaeger.NAME, loki.NAME, node_exporter.NAME})
 _ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
 
 
@@ -119,7 +122,7 @@ class Known:
     def _jobs_elsewhere(self) -> frozenset[str]:
         """Scrape jobs that the environment could have, and has not."""
         profiles = {job.job for profile in self._plan.profiles for job in profile.jobs}
-        return (OPTIONAL | profiles) - self._jobs.keys()
+        return (_OPTIONAL | profiles) - self._jobs.keys()
 
 
 def _grouped(expr: str) -> Labels:

@@ -7,7 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks import alertmanager, alertroutes, collector, disk, jaeger, loki, ports, prometheus, routing, secrets
+from checks import (
+    alertmanager,
+    alertroutes,
+    collector,
+    dashboards,
+    disk,
+    jaeger,
+    loki,
+    ports,
+    prometheus,
+    routing,
+    secrets,
+)
 from stacks import render
 from stacks.plan import ALERTROUTES, Plan
 from stacks.strict import Refused
@@ -59,6 +71,7 @@ CHECKS = (
     Check(name="secrets", judge=secrets.check),
     Check(name="ports", judge=ports.check),
     Check(name="disk", judge=disk.check),
+    Check(name="dashboards", judge=dashboards.check),
     Check(name="prometheus", judge=prometheus.check, files_of=("prometheus",)),
     Check(name="alertmanager", judge=alertmanager.check, files_of=("alertmanager",)),
     Check(name="loki", judge=loki.check, files_of=("loki",)),
@@ -125,6 +138,6 @@ def _passed(check: Check, plan: Plan, files: dict[str, str]) -> Path:
     own = [(path, text) for path, text in files.items() if path.partition("/")[0] in check.files_of]
     texts = [part for pair in own for part in pair]
     if check.sources:
-        texts += [plan.settings.model_dump_json(exclude={"secrets"}), *sorted(plan.lacking)]
+        texts += [plan.settings.model_dump_json(exclude={"secrets"}), *(board.text for board in plan.dashboards)]
         texts += [part for file in plan.pruned for part in (file.path, file.text)]
     return remember.key(f"passed-{check.name}", deciding, texts)

@@ -15,6 +15,7 @@ from catalogue.known import Known
 from catalogue.matchers import near
 from checks import inhibitions
 from dashboards import PanelQuery
+from dashboards.variables import ANY_ENVIRONMENT
 from rules import Alert, Record
 from stacks.plan import Plan
 from stacks.service import PLATFORM
@@ -69,18 +70,23 @@ def _packs(plan: Plan, known: Known) -> Iterator[str]:
 def _queries(plan: Plan) -> Iterator[PanelQuery]:
     if plan.settings.grafana.enabled:
         for board in plan.dashboards:
-            yield from dashboards.queries(board, plan.lacking)
+            yield from board.queries
 
 
 def _panel(plan: Plan, known: Known, query: PanelQuery) -> Iterator[str]:
     place = f"dashboards/{query.dashboard}: {query.panel}"
-    expr = dashboards.runnable(query.expr, _STEP_SECONDS, _RANGE_SECONDS)
+    expr = dashboards.runnable(_here(query.expr), _STEP_SECONDS, _RANGE_SECONDS)
     if query.datasource == loki.NAME:
         yield from _streams(place, expr, _stream_labels(plan))
     else:
         found = known.found(expr)
         yield from _said(place, found)
         yield from _missing(f"{place}: legend", found, _LEGEND.findall(query.legend))
+
+
+def _here(expr: str) -> str:
+    """Without the matcher of the environment, which is on series only where several environments are kept together."""
+    return expr.replace(f"{ANY_ENVIRONMENT},", "").replace(ANY_ENVIRONMENT, "")
 
 
 def _streams(place: str, expr: str, labels: Labels) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """Dashboards as code: one a module, listed here in order.
 
-Importing this package is cheap: grafanalib is imported with the first dashboard that is built.
+Importing this package is cheap: grafanalib is imported with the first dashboard that is not remembered.
 """
 
-import json
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -11,9 +11,53 @@ from dashboards.board import Board, PanelQuery, with_refs
 from dashboards.variables import runnable
 from toolchain import remember
 
-__all__ = ["Board", "PanelQuery", "build", "left_out", "names", "queries", "render", "runnable"]
+__all__ = ["Board", "Dashboard", "PanelQuery", "build", "names", "queries", "render", "runnable"]
 
-_MODULES = ("boss_workflow", "stack_health")
+_HERE = Path(__file__).parent
+_MODULES = (
+    "alertmanager",
+    "boss_workflow",
+    "collector",
+    "containers",
+    "graphmemory_alerts",
+    "graphmemory_application",
+    "graphmemory_business",
+    "graphmemory_database",
+    "graphmemory_overview",
+    "hosts",
+    "jaeger",
+    "kubernetes_workloads",
+    "lmmc",
+    "lmmc_internals",
+    "logs_explorer",
+    "loki",
+    "objectives",
+    "phase5_agents",
+    "phase5_infrastructure",
+    "phase5_overview",
+    "prometheus",
+    "stack_health",
+    "start",
+    "tdd_project",
+)
+# What decides on the JSON of a board, besides the board itself: these and the pinned grafanalib.
+_DECIDING = (
+    *(_HERE / f"{module}.py" for module in ("board", "datasources", "emit", "links", "variables")),
+    _HERE.parent / "requirements.txt",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dashboard:
+    """A dashboard as it is deployed. `place` is the file it is written in; one that came as JSON has no board."""
+
+    uid: str
+    title: str
+    folder: str
+    place: str
+    text: str
+    queries: tuple[PanelQuery, ...]
+    board: Board | None
 
 
 def names() -> tuple[str, ...]:
@@ -21,59 +65,32 @@ def names() -> tuple[str, ...]:
     return tuple(module.replace("_", "-") for module in _MODULES)
 
 
-def build(name: str, without: frozenset[str] = frozenset()) -> Board:
-    """The dashboard `name`, for a stack in which the components `without` are switched off.
-
-    ValueError for a name that `names()` does not list.
-    """
+def build(name: str) -> Board:
+    """The dashboard `name`, whole. ValueError for a name that `names()` does not list."""
     if name not in names():
         raise ValueError(f"dashboard {name!r} is not known; use one of {', '.join(names())}")
-    module = import_module(f"dashboards.{name.replace('-', '_')}")
-    board: Board = module.board()
-    return board.without(without)
+    board: Board = import_module(f"dashboards.{name.replace('-', '_')}").board()
+    return board
 
 
-def render(name: str, without: frozenset[str] = frozenset()) -> str:
-    """The JSON file of a dashboard, as Grafana provisions it; errors as `build`."""
-    return remember.text(_place("dashboard", name, without), lambda: _made(name, without))
+def render(board: Board) -> str:
+    """The JSON file of a dashboard, as Grafana provisions it."""
+    place = remember.key(f"dashboard-{board.uid}", _DECIDING, [repr(board)])
+    return remember.text(place, lambda: _made(board))
 
 
-def left_out(name: str, without: frozenset[str]) -> dict[tuple[str, ...], list[str]]:
-    """The panels and links of a dashboard that are left out, by the components that they lack; errors as `build`."""
-    place = _place("left-out", name, without)
-    # JSON has no tuples for keys.
-    found = json.loads(remember.text(place, lambda: json.dumps([*_lacking(build(name), without).items()])))
-    return {tuple(components): titles for components, titles in found}
-
-
-def _lacking(board: Board, without: frozenset[str]) -> dict[tuple[str, ...], list[str]]:
-    found: dict[tuple[str, ...], dict[str, None]] = {}
-    panels = [(panel.body.title, panel.needs) for panel in board.panels if panel.queries]
-    links = [*board.links, *(link for panel in board.panels if not panel.needs & without for link in panel.links)]
-    for title, needs in [*panels, *((f"link {link.title}", link.needs) for link in links)]:
-        if lacking := tuple(sorted(needs & without)):
-            found.setdefault(lacking, {})[title] = None
-    return {components: list(titles) for components, titles in found.items()}
-
-
-def _place(kind: str, name: str, without: frozenset[str]) -> Path:
-    # Besides this package, the pinned grafanalib decides what comes out.
-    here = Path(__file__).parent
-    return remember.key(f"{kind}-{name}", [*here.glob("*.py"), here.parent / "requirements.txt"], sorted(without))
-
-
-def _made(name: str, without: frozenset[str]) -> str:
+def _made(board: Board) -> str:
     from dashboards import emit  # noqa: PLC0415 - imports grafanalib
 
-    return emit.text(build(name, without))
+    return emit.text(board)
 
 
-def queries(name: str, without: frozenset[str] = frozenset()) -> tuple[PanelQuery, ...]:
-    """Every query of a dashboard, in the order of its panels; errors as `build`."""
+def queries(board: Board) -> tuple[PanelQuery, ...]:
+    """Every query of a dashboard, in the order of its panels."""
     return tuple(
         PanelQuery(
-            dashboard=name,
-            panel=panel.body.title,
+            dashboard=board.uid,
+            panel=panel.title,
             ref=ref,
             datasource=query.datasource.uid,
             expr=query.expr,
@@ -81,6 +98,6 @@ def queries(name: str, without: frozenset[str] = frozenset()) -> tuple[PanelQuer
             empty_when=query.empty_when,
             legend=query.legend,
         )
-        for panel in build(name, without).panels
+        for panel in board.panels
         for ref, query in with_refs(panel.queries)
     )

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from dashboards import names, render
+from dashboards import build, names, render
 
 
 def main() -> None:
@@ -12,7 +12,7 @@ def main() -> None:
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     for name in names():
-        (out / f"{name}.json").write_text(render(name), encoding="utf-8")
+        (out / f"{name}.json").write_text(render(build(name)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,15 @@
 """Boss Workflow: requests, tasks, database, cache, AI, Discord, limits and error logs of the service."""
 
 from dashboards import logql, promql
-from dashboards.board import Board, Panel, Query
+from dashboards.board import Board, Override, Panel, Query, Thresholds
 from dashboards.datasources import LOKI
-from dashboards.links import Link, logs, runbook, runbooks, system_logs, traces
-from dashboards.panels import (
-    Thresholds,
-    gauge,
-    not_a_number,
-    override,
-    piechart,
-    stat,
-    suffix,
-    timeseries,
-)
+from dashboards.links import Link, dashboard, logs, runbook, runbooks, system_logs, traces
+from dashboards.panels import gauge, not_a_number, piechart, stat, suffix, timeseries
 from dashboards.panels import logs as log_lines
+from dashboards.variables import FILTER
 
 SYSTEM = "boss-workflow"
 JOB = f'job="{SYSTEM}"'
-
-_DASHED = {"mode": "dashed"}
 
 
 def board() -> Board:
@@ -28,8 +18,9 @@ def board() -> Board:
         uid=SYSTEM,
         title="Boss Workflow",
         description="Task workflow service: requests, tasks, database, cache, AI and Discord.",
-        tags=(SYSTEM, "watchstack"),
-        links=(system_logs(SYSTEM), traces(SYSTEM), runbooks()),
+        tags=(SYSTEM, "system", "watchstack"),
+        links=(dashboard("start", "Start"), system_logs(SYSTEM), traces(SYSTEM), runbooks()),
+        variables=(FILTER,),
         panels=(*_requests(), *_tasks(), *_database(), *_services(), *_totals(), *_limits(), _error_logs()),
     )
 
@@ -92,7 +83,7 @@ def _database() -> tuple[Panel, ...]:
             description="Connections of the pool by state. More than 5 in overflow: the pool is used up.",
             thresholds=Thresholds(critical=5),
             threshold_lines=False,
-            overrides=[override("overflow", custom__thresholdsStyle=_DASHED)],
+            overrides=(Override(series="overflow", threshold_lines=True),),
             links=_drill("DatabasePoolExhaustion"),
         ),
         timeseries(
@@ -114,7 +105,7 @@ def _services() -> tuple[Panel, ...]:
             unit="percentunit",
             description="Share of cache reads that found a value, over 5 minutes.",
             thresholds=Thresholds(warning=0.7, critical=0.5, below=True),
-            mappings=[not_a_number("no reads")],
+            mappings=(not_a_number("no reads"),),
             links=_drill("LowCacheHitRate"),
         ),
         timeseries(
@@ -182,7 +173,7 @@ def _totals() -> tuple[Panel, ...]:
             unit="percentunit",
             description="Share of requests answered with 5xx, over 5 minutes.",
             thresholds=Thresholds(warning=0.01, critical=0.05),
-            mappings=[not_a_number("no requests")],
+            mappings=(not_a_number("no requests"),),
             links=_drill("HighErrorRate"),
         ),
     )
@@ -201,7 +192,7 @@ def _limits() -> tuple[Panel, ...]:
             Query(expr=f"sum(rate_limit_near_limit{{{JOB}}})", legend=near),
             unit=suffix("rejected/min"),
             description="Rejected requests by route (left); clients above 80 % of their limit (right).",
-            overrides=[override(near, custom__axisPlacement="right", unit=suffix("clients"))],
+            overrides=(Override(series=near, right_axis=True, unit=suffix("clients")),),
         ),
         timeseries(
             "Redis Operation Duration p95",
@@ -221,7 +212,6 @@ def _error_logs() -> Panel:
         "Error Logs",
         Query(
             expr=logql.errors(SYSTEM),
-            legend="",
             datasource=LOKI,
             empty_when="nothing is logged at level error",
         ),

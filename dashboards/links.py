@@ -1,7 +1,7 @@
 """Drill-down links: runbook pages, and Grafana's Explore on logs and traces for the time that is shown."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +17,8 @@ class Link:
 
     title: str
     url: str
-    needs: frozenset[str] = frozenset()
+    keeps_time: bool = False
+    needs: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 def runbook(alert: str) -> Link:
@@ -45,6 +46,11 @@ def traces(service: str) -> Link:
     """Traces that passed through `service`."""
     query = {"queryType": "search", "service": service}
     return Link(title="Traces", url=_explore(JAEGER, query), needs=frozenset({"jaeger"}))
+
+
+def dashboard(uid: str, title: str) -> Link:
+    """Another dashboard, for the time that is shown."""
+    return Link(title=title, url=f"/d/{uid}", keeps_time=True, needs=frozenset({f"dashboard/{uid}"}))
 
 
 def _explore(datasource: Datasource, query: dict[str, Any]) -> str:

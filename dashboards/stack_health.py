@@ -1,20 +1,9 @@
 """Stack health: does the monitoring itself scrape, evaluate, notify, store and have room?"""
 
-from dashboards.board import Board, Panel, Query
-from dashboards.links import runbook, runbooks
-from dashboards.panels import (
-    GREEN,
-    RED,
-    Thresholds,
-    bargauge,
-    override,
-    row,
-    stat,
-    suffix,
-    table,
-    timeseries,
-    value_text,
-)
+from dashboards.board import GREEN, RED, Board, Override, Panel, Query, Thresholds
+from dashboards.links import dashboard, runbook, runbooks
+from dashboards.panels import bargauge, row, stat, suffix, table, timeseries, value_text
+from dashboards.variables import FILTER
 
 ALERTMANAGER = frozenset({"alertmanager"})
 COLLECTOR = frozenset({"otel-collector"})
@@ -31,14 +20,14 @@ def board() -> Board:
         title="Stack health",
         description="Targets, rules, notifications, storage and logs of the monitoring stack, and its host.",
         tags=("platform", "watchstack"),
-        links=(runbooks(),),
+        links=(dashboard("start", "Start"), runbooks()),
+        variables=(FILTER,),
         panels=(*_targets(), *_rules(), *_notifications(), *_storage(), *_loki(), *_collector(), *_host()),
     )
 
 
 def _targets() -> tuple[Panel, ...]:
-    state = value_text({"1": ("up", GREEN), "0": ("down", RED)})
-    coloured = override("State", mappings=[state], custom__cellOptions={"type": "color-text"})
+    state = value_text({1: ("up", GREEN), 0: ("down", RED)})
     return (
         row("Scraping"),
         stat(
@@ -52,12 +41,12 @@ def _targets() -> tuple[Panel, ...]:
         ),
         table(
             "Targets",
-            Query(expr="sort(up)", legend="", instant=True, table=True),
+            Query(expr="sort(up)", instant=True),
             unit="short",
             description="Every target and whether the last scrape reached it; those that are down first.",
             columns={"system": "System", "job": "Job", "instance": "Instance", "Value": "State"},
             thresholds=Thresholds(critical=1, below=True),
-            overrides=[coloured],
+            overrides=(Override(series="State", mappings=state, coloured=True),),
             width=18,
             links=(runbook("TargetDown"),),
         ),

@@ -56,7 +56,13 @@ KINDS = (
 )
 
 # What the user names, in the path of a key.
-_CHOSEN = {"systems": "SYSTEM", "receivers": "RECEIVER", "override": "PACK/ALERT", "secrets": "NAME"}
+_CHOSEN = {
+    "systems": "SYSTEM",
+    "receivers": "RECEIVER",
+    "override": "PACK/ALERT",
+    "panels": "DASHBOARD/PANEL",
+    "secrets": "NAME",
+}
 _HEAD = ("key", "accepted", "default", "meaning")
 
 _INTRODUCTION = """\
@@ -130,7 +136,7 @@ def _rows(model: type[BaseModel], where: str) -> Iterator[list[str]]:
 def _row(where: str, key: str, hint: Any, field: FieldInfo) -> Iterator[list[str]]:
     """The row of a key; of a key that holds others, theirs."""
     if inner := _model(hint):
-        yield from _rows(inner, f"{where}{key}.")
+        yield from _rows(inner, "".join(f"{step}." for step in (f"{where}{key}", _CHOSEN.get(key)) if step))
     else:
         yield [code(f"{PROJECT}:{where}{key}"), _accepted(hint, field), _default(field), field.description or ""]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-import dashboards
 from apps import Process, Profile
+from dashboards import Dashboard
 from stacks import routing
 from stacks.routing import Reach
 from stacks.service import PLATFORM, File, Ground, LogSource, Service, replica_name
@@ -130,14 +130,14 @@ def _collector(settings: Settings, ground: Ground, profiles: Sequence[Profile], 
     )
 
 
-def grafana_with(settings: Settings, ground: Ground, boards: Sequence[str], lacking: frozenset[str]) -> Service:
+def grafana_with(settings: Settings, ground: Ground, boards: Sequence[Dashboard]) -> Service:
     files = [
         File(
-            path=f"{grafana.DASHBOARDS}/{name}.json",
-            text=dashboards.render(name, lacking),
+            path=f"{grafana.DASHBOARDS}/{board.folder}/{board.uid}.json",
+            text=board.text,
             on_change="watched",
         )
-        for name in boards
+        for board in boards
     ]
     sources = grafana.Sources(
         prometheus=ground.url(prometheus.NAME, prometheus.PORT),

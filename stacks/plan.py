@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import apps
-import dashboards
 import rules
 from apps import Process, Profile
 from catalogue import exposed
+from dashboards import Dashboard
 from rules import Alert, Pack, Record, RuleFile, own, pack_info, target_missing
 from rules.objectives import PACK, Slo
-from stacks import fast_forward, inventory, jobs, objectives, routing
+from stacks import boards, fast_forward, inventory, jobs, objectives, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, collector, grafana, jaeger, loki, node_exporter, prometheus
+from stacks.services import alertmanager, grafana, loki, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
@@ -24,12 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
 # The product without which Alertmanager's own packages are not asked where alerts go.
 ALERTROUTES = "alertroutes"
-PLATFORM_DASHBOARDS = ("stack-health",)
 # What rules on the agreement between Alertmanagers require.
 ALERTMANAGER_PAIRS = "alertmanager-pairs"
-
-# What a panel, a link or a rule may need and an environment may lack.
-OPTIONAL = frozenset({"cadvisor", grafana.NAME, jaeger.NAME, loki.NAME, collector.NAME, node_exporter.NAME})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +44,9 @@ class Plan:
     objectives: tuple[Slo, ...]
     records: tuple[Record, ...]
     pruned: tuple[RuleFile, ...]
-    dashboards: tuple[str, ...]
+    dashboards: tuple[Dashboard, ...]
     profiles: tuple[Profile, ...]
     left_out: tuple[LeftOut, ...]
-    lacking: frozenset[str]
 
     def find(self, name: str) -> Service | None:
         """The running service of that name."""
@@ -74,34 +69,32 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     """
     ground = Ground(target=settings.target, port_offset=settings.port_offset)
     profiles = tuple(routing.chosen(apps.profile(system), settings.receivers) for system in settings.systems)
-    boards = tuple(sorted({*PLATFORM_DASHBOARDS, *(name for profile in profiles for name in profile.dashboards)}))
-
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
-    lacking = OPTIONAL - names
     to = inventory.reach(settings, ground, simulated)
-    pages = _dashboard_pages(ground, profiles)
     packs = _packs(settings, profiles)
-    files, pruned = _run(packs, names | _known(settings, simulated))
+    reachable = names | _known(settings, simulated)
+    files, pruned = _run(packs, reachable)
     files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
+    slos = objectives.of_systems(settings, profiles, ROOT)
+    shown, unseen = boards.of(settings, profiles, reachable | ({boards.OBJECTIVES} if slos else set()))
+    pages = _dashboard_pages(ground, shown)
     described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules, pages)
     if settings.grafana.enabled:
-        described.append(inventory.grafana_with(settings, ground, boards, lacking))
+        described.append(inventory.grafana_with(settings, ground, shown))
     running = [service for service in described if service.name in names]
     absent = [service for service in described if service.name not in names]
 
     scraped, left_out = _jobs(settings, ground, running, profiles)
     files, unscraped = _scraped(files, scraped, profiles)
     pruned |= unscraped
-    slos = objectives.of_systems(settings, profiles, ROOT)
     made = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
     made += objectives.files(settings, slos)
     files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
     alertmanagers = alertmanager.addresses(settings, ground)
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
-    left_out += pruned.values()
-    left_out += _panels(settings, boards, lacking)
+    left_out += [*pruned.values(), *unseen]
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
     if ALERTROUTES in missing:
         left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
@@ -120,10 +113,9 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         objectives=slos,
         records=tuple(record for file in files for record in file.records),
         pruned=tuple(file for pack in packs for file in pack.files if file.path in pruned),
-        dashboards=boards,
+        dashboards=shown,
         profiles=profiles,
         left_out=tuple(left_out),
-        lacking=lacking,
     )
     written = [*made, *(file for pack in packs for file in pack.files)]
     _demand(plan, to, sorted({address for file in written for address in file.written}))
@@ -142,12 +134,10 @@ def _jobs(
     return tuple(sorted(found, key=lambda job: job.job)), left_out
 
 
-def _dashboard_pages(ground: Ground, profiles: Sequence[Profile]) -> dict[str, str]:
+def _dashboard_pages(ground: Ground, shown: Sequence[Dashboard]) -> dict[str, str]:
     """The address of the first dashboard of each system."""
-    boards = {PLATFORM: PLATFORM_DASHBOARDS} | {profile.system: profile.dashboards for profile in profiles}
-    return {
-        system: ground.url(grafana.NAME, grafana.PORT, f"/d/{found[0]}") for system, found in boards.items() if found
-    }
+    first = {dashboard.folder: dashboard.uid for dashboard in reversed(shown)}
+    return {folder: ground.url(grafana.NAME, grafana.PORT, f"/d/{uid}") for folder, uid in first.items()}
 
 
 def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
@@ -227,17 +217,6 @@ def _not_scraped(metrics: Sequence[str]) -> str:
 
 def _listed(what: str, parts: Sequence[str]) -> str:
     return f"{what} ({', '.join(parts)})"
-
-
-def _panels(settings: Settings, boards: Sequence[str], lacking: frozenset[str]) -> list[LeftOut]:
-    """A line for the panels and links of each dashboard that lack the same components."""
-    if not settings.grafana.enabled:
-        return []
-    return [
-        LeftOut(what=_listed(f"dashboards/{board}", titles), because=_not_run(needs))
-        for board in boards
-        for needs, titles in dashboards.left_out(board, lacking).items()
-    ]
 
 
 def _deployed(files: Iterable[RuleFile]) -> list[File]:

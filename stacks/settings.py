@@ -147,6 +147,72 @@ class Switch(Strict):
     enabled: bool = Field(default=True, description="Run it.")
 
 
+class NewPanel(Strict):
+    """A panel in place of a shipped one, of the same size."""
+
+    kind: Literal["timeseries", "stat", "gauge", "bargauge", "piechart", "logs"] = Field(
+        description="What it looks like."
+    )
+    title: str = Field(
+        description="Its heading. The address stays the one of the panel that it replaces.", min_length=1
+    )
+    description: str = Field(description="What it shows, in words.", min_length=1)
+    unit: str = Field("short", description="Grafana's id of the unit, or `suffix:` and a unit of your own.")
+    queries: dict[str, str] = Field(
+        description="Queries by legend: PromQL, or LogQL if `logs` is true or the kind is `logs`.",
+        examples=[{"{{endpoint}}": "sum by (endpoint) (rate(http_requests_total[5m]))"}],
+    )
+    logs: bool = Field(default=False, description="The queries are for Loki.")
+    warning: float | None = Field(default=None, description="Where a value turns yellow.")
+    critical: float | None = Field(default=None, description="Where a value turns red.")
+    below: bool = Field(default=False, description="Small values are the bad ones.")
+    minimum: float | None = Field(default=None, description="Where a gauge or an axis begins.")
+    maximum: float | None = Field(default=None, description="Where a gauge or an axis ends.")
+    empty_when: str | None = Field(default=None, description="Why no data is no fault, if it may be empty.")
+
+    @model_validator(mode="after")
+    def _asking(self) -> "NewPanel":
+        if not self.queries:
+            raise ValueError("give at least one query")
+        return self
+
+
+class PanelChange(Strict):
+    """A change to a shipped panel, addressed as `<dashboard>/<panel>`."""
+
+    drop: bool = Field(default=False, description="Leave the panel out.")
+    replace: NewPanel | None = Field(default=None, description="Show another one in its place.")
+    because: str = Field(description="The reason.", min_length=8)
+    seen: str | None = Field(
+        default=None,
+        description="The panel that it was written for, as eight characters of docs/dashboards.md. Another one is "
+        "refused.",
+    )
+
+    @model_validator(mode="after")
+    def _one_change(self) -> "PanelChange":
+        if self.drop == (self.replace is not None):
+            raise ValueError("give either `drop: true` or `replace`")
+        return self
+
+
+class Dashboards(Strict):
+    """Which dashboards there are. All that fit the environment, unless `only` is given."""
+
+    only: tuple[Name, ...] | None = Field(
+        default=None,
+        description="The dashboards to show, by name or by folder: a system, `platform` or `own`.",
+        examples=[["platform", "boss-workflow"]],
+    )
+    own: tuple[str, ...] = Field(
+        (),
+        description="Your own dashboards: JSON files, Python modules with a function `board()`, or directories of "
+        "them, by path from the root of the repository.",
+        examples=[["ops/dashboards"]],
+    )
+    panels: dict[str, PanelChange] = Field({}, description="Changes to shipped panels, by `<dashboard>/<panel>`.")
+
+
 class Override(Strict):
     """A change to a shipped alert, addressed as `<pack>/<alert>`."""
 
@@ -237,6 +303,7 @@ class Settings(Strict):
         Switch(), description="A receiver that keeps what it is sent, for tests, drills and a first try."
     )
     email: Email | None = Field(default=None, description="The mail server. Without it, receivers send no mail.")
+    dashboards: Dashboards = Field(Dashboards(), description="Which dashboards, and whose.")
     receivers: dict[Name, Told] = Field(
         {}, description="Other ways to tell a receiver of a profile, in place of those that the profile gives."
     )

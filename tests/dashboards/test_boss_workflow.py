@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from dashboards import queries, render
+from dashboards import build
+from dashboards import queries as queries_of
+from dashboards import render as render_board
+from dashboards.board import PanelQuery
 
 REPOSITORY = Path(__file__).parents[2]
 RULES = REPOSITORY / "rules/boss-workflow/v1"
@@ -107,12 +110,20 @@ SPECIFIED: list[Row] = [
 ]
 
 
+def render() -> str:
+    return render_board(build("boss-workflow"))
+
+
+def queries() -> tuple[PanelQuery, ...]:
+    return queries_of(build("boss-workflow"))
+
+
 def panels() -> list[dict[str, Any]]:
-    return list(json.loads(render("boss-workflow"))["panels"])
+    return list(json.loads(render())["panels"])
 
 
 def test_the_title_is_the_one_of_the_specification() -> None:
-    assert json.loads(render("boss-workflow"))["title"] == "Boss Workflow"
+    assert json.loads(render())["title"] == "Boss Workflow"
 
 
 @pytest.mark.parametrize(("place", "specified"), list(enumerate(SPECIFIED)), ids=[row[0] for row in SPECIFIED])
@@ -134,11 +145,11 @@ def test_three_panels_follow_the_fifteen() -> None:
 
 
 def test_totals_are_read_once_over_the_time_shown() -> None:
-    assert {query.panel for query in queries("boss-workflow") if "$__range" in query.expr} == {
+    assert {query.panel for query in queries() if "$__range" in query.expr} == {
         "Total Tasks Created",
         "Total Tasks Completed",
     }
-    assert all(query.instant for query in queries("boss-workflow") if "$__range" in query.expr)
+    assert all(query.instant for query in queries() if "$__range" in query.expr)
 
 
 def test_only_the_overflow_series_has_a_line_at_its_limit() -> None:
@@ -154,7 +165,7 @@ def test_only_the_overflow_series_has_a_line_at_its_limit() -> None:
 
 def test_every_metric_is_in_the_catalogue_or_recorded_by_a_rule() -> None:
     known = catalogue() | {rule["record"] for rule in rules("recording.yml")}
-    for query in queries("boss-workflow"):
+    for query in queries():
         if query.datasource == "prometheus":
             used = metrics(query.expr)
             assert used, query

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards import names, queries, runnable
+from dashboards import build, names, queries, runnable
 from toolchain.programs import program
 
 
@@ -15,7 +15,7 @@ from toolchain.programs import program
 def test_promtool_reads_every_query(name: str, tmp_path: Path) -> None:
     rules = [
         {"record": f"query:{number}", "expr": runnable(query.expr, step_seconds=15, range_seconds=3600)}
-        for number, query in enumerate(queries(name))
+        for number, query in enumerate(queries(build(name)))
         if query.datasource == "prometheus"
     ]
     file = tmp_path / "queries.yml"

@@ -11,6 +11,8 @@ import pytest
 from conftest import MakePlan
 
 from checks import CHECKS
+from dashboards import build
+from dashboards.changes import digest
 from stacks import render
 from stacks.plan import Plan
 
@@ -77,7 +79,17 @@ def test_references(make_plan: MakePlan) -> None:
     made = make_plan()
     alert = next(alert for alert in made.alerts if alert.name == "HighErrorRate")
     misspelt = replace(alert, expr='sum(rate(http_requests_total{staus=~"5.."}[5m])) > 5')
-    assert _said("references", replace(made, alerts=(misspelt,))) == _example("references")
+    assert _said("references", replace(made, alerts=(misspelt,), dashboards=())) == _example("references")
+
+
+def test_dashboards(make_plan: MakePlan) -> None:
+    made = make_plan(dashboards={"own": ["tests/dashboards/bad/removed_graph.json"]})
+    assert _said("dashboards", made) == _example("dashboards")
+
+
+def test_the_panel_that_the_page_of_dashboards_drops_is_the_one_of_today() -> None:
+    [(uid, name, seen)] = re.findall(r"([\w-]+)/([\w-]+): \{.*seen: \"(\w+)\"", (PAGES / "dashboards.md").read_text())
+    assert seen == next(digest(panel) for panel in build(uid).panels if panel.name == name)
 
 
 def test_ports(make_plan: MakePlan) -> None:

@@ -15,8 +15,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import apps
 import catalogue
+import dashboards
 from apps import Drill, Job, Profile
 from catalogue import observe
+from dashboards import PanelQuery
 from e2e.environments import Environment, eventually
 from e2e.servers import POSTGRES_USER, postgres, redis
 from toolchain import programs
@@ -38,6 +40,14 @@ OF_AN_HOUR = {"GraphMemoryLowSimilarity", "LowPatternConfidence"}
 SLOW = {"HighCPUUsage"}
 # What the simulated exporters would show, and real ones stand in their place here.
 OF_REAL_SERVERS = {"GraphMemoryPostgresDown", "GraphMemoryRedisDown", "GraphMemoryRedisMemoryHigh"}
+# The alert on the application as a whole, which fires soonest.
+OUTAGES = {
+    "boss-workflow": "ApplicationDown",
+    "graphmemory": "APIDown",
+    "lmmc": "LMMCServerDown",
+    "phase5": "PodDown",
+    "tdd-project": "StreamlitDown",
+}
 SERVERS = {"postgres": 41432, "redis": 41379}
 
 
@@ -167,6 +177,37 @@ def test_the_fault_of_every_alert_raises_it(running: Environment) -> None:
                 _wait_raised(running, alert)
         for alert in slow:
             _wait_raised(running, alert)
+
+
+def test_what_is_empty_by_nature_shows_the_fault(running: Environment) -> None:
+    """Errors in the logs while requests fail, and alerts that fire while the application is away."""
+    profile = apps.profile(running.name)
+    drills = {alert.removeprefix("GraphMemory"): drill for alert, drill in profile.drills.items()}
+    asked = [query for name in _boards(profile) for query in dashboards.queries(dashboards.build(name))]
+    with _drilled(running, profile, drills["HighErrorRate"]):
+        _wait_shown(running, [query for query in asked if "nothing is logged" in (query.empty_when or "")])
+    with _drilled(running, profile, drills[OUTAGES[running.name]]):
+        _wait_shown(running, [query for query in asked if (query.empty_when or "").endswith("fires")])
+
+
+def _boards(profile: Profile) -> list[str]:
+    return [*profile.dashboards, "start", "alertmanager", "logs-explorer"]
+
+
+def _wait_shown(running: Environment, queries: list[PanelQuery]) -> None:
+    assert queries
+    for attempt in eventually(300):
+        with attempt:
+            assert [f"{query.dashboard}: {query.panel}" for query in queries if not _shown(running, query)] == []
+
+
+def _shown(running: Environment, query: PanelQuery) -> bool:
+    """Whether the panel would show anything for the last quarter of an hour."""
+    expr = dashboards.runnable(query.expr, step_seconds=15, range_seconds=900)
+    if query.datasource == "loki":
+        start = str(time.time_ns() - 900 * 10**9)
+        return bool(running.get(3100, "/loki/api/v1/query_range", query=expr, start=start)["data"]["result"])
+    return bool(running.get(9090, "/api/v1/query", query=expr)["data"]["result"])
 
 
 def _wait_raised(running: Environment, alert: str) -> None:
