@@ -22,8 +22,8 @@ class Refused(Exception):
 def load(model: type[Model], data: object, where: str) -> Model:
     """Validate YAML data; Refused names the key's path after `where`, the value and what is accepted."""
     try:
-        # JSON mode: a YAML list may fill a tuple, yet "15" still is no number.
-        return model.model_validate_json(json.dumps(data))
+        # JSON mode: a YAML list may fill a tuple, yet "15" still is no number. A date is what it looks like.
+        return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as problem:
         lines = [_line(model, data, error, where) for error in _causes(problem)]
     raise Refused("\n".join(lines))
