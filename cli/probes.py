@@ -13,7 +13,7 @@ import httpx
 import dashboards
 from dashboards import PanelQuery
 from rules import Engine
-from stacks import routing
+from stacks import routes
 from stacks.plan import Plan
 from stacks.service import Endpoint, Service
 from stacks.services import alertmanager, capture, collector, jaeger, loki, prometheus
@@ -162,7 +162,7 @@ def _attributes(values: dict[str, str]) -> list[dict[str, Any]]:
 def _alert_sent(url: str) -> _Sent:
     text = str(uuid.uuid4())
     now = datetime.now(UTC)
-    labels = {"alertname": "WatchstackSelftest", "severity": "none", routing.SELFTEST_LABEL: text}
+    labels = {"alertname": "WatchstackSelftest", "severity": "none", routes.SELFTEST_LABEL: text}
     annotations = {"summary": "A synthetic alert of ./watchstack selftest; it ends by itself."}
     ends = (now + timedelta(minutes=2)).isoformat()
     at = time.monotonic()
