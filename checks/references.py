@@ -16,7 +16,7 @@ from catalogue.matchers import near
 from checks import inhibitions
 from dashboards import PanelQuery
 from dashboards.variables import ANY_ENVIRONMENT
-from rules import Alert, Record
+from rules import Alert, Record, objectives
 from stacks.plan import Plan
 from stacks.service import PLATFORM
 from stacks.services import loki, prometheus
@@ -33,15 +33,26 @@ _STREAMS = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|(?P<selector>\{(?:"(?:\\.|[^"\
 
 def check(plan: Plan, _tree: Path) -> list[str]:
     known = Known(plan)
-    rules: list[Alert | Record] = [*plan.records, *plan.alerts]
     problems = [
-        *(line for rule in rules for line in _rule(plan, known, rule)),
+        *(line for rule in _shipped(plan) for line in _rule(plan, known, rule)),
         *_packs(plan, known),
         *(line for query in _queries(plan) for line in _panel(plan, known, query)),
         *(line for profile in plan.profiles for line in (*_objectives(profile, known), *_programs(profile))),
         *inhibitions.problems(plan, known),
     ]
     return list(dict.fromkeys(problems))
+
+
+def _shipped(plan: Plan) -> list[Alert | Record]:
+    """The rules that are written here.
+
+    What users bring is over metrics of theirs too, of which no catalogue knows. An objective is judged where it is
+    written, and not in each rule that is made of it.
+    """
+    brought = [path for system in plan.settings.systems.values() for path in system.own_packs]
+    elsewhere = tuple(f"{path}/" for path in (*brought, f"rules/{objectives.PACK}"))
+    rules: list[Alert | Record] = [*plan.records, *plan.alerts]
+    return [rule for rule in rules if not rule.place.startswith(elsewhere)]
 
 
 def _rule(plan: Plan, known: Known, rule: Alert | Record) -> Iterator[str]:

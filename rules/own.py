@@ -7,13 +7,19 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rules import Pack, Requirement, RuleFile, read_yaml, rule_file
+from rules import Pack, RuleFile, read_yaml, rule_file
 from rules.overrides import Changes
 from stacks.names import Label, Name, Severity
 from stacks.settings import Override
 from stacks.strict import Refused, Strict, load
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class File(Strict):
+    """What must run for the rules of a file to mean something."""
+
+    requires: tuple[Name, ...] = ()
 
 
 class Manifest(Strict):
@@ -24,7 +30,7 @@ class Manifest(Strict):
 
     pack: Name
     version: str = Field(min_length=1)
-    files: dict[FileName, Requirement] = Field(min_length=1)
+    files: dict[FileName, File] = Field(min_length=1)
     labels: dict[Label, str] = Field({})
     severities: dict[str, Severity] = Field({})
 
@@ -38,8 +44,7 @@ def pack(path: str, system: str, overrides: Mapping[str, Override], root: Path) 
     read = load(Manifest, read_yaml(root / place, place), f"{place}: ")
     changes = Changes(read.pack, overrides, {}, fit=partial(_fitted, read, system))
     files = tuple(
-        _file(read, f"{path}/{name}", root, requirement.requires, changes)
-        for name, requirement in sorted(read.files.items())
+        _file(read, f"{path}/{name}", root, file.requires, changes) for name, file in sorted(read.files.items())
     )
     if changes.problems:
         raise Refused("\n".join(dict.fromkeys(changes.problems)))

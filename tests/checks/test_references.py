@@ -50,6 +50,30 @@ def _check(made: Plan) -> list[str]:
     return references.check(made, HERE)
 
 
+def test_what_users_bring_may_be_over_metrics_that_no_catalogue_knows(make_plan: MakePlan) -> None:
+    brought = {"objectives": ["tests/rules/sloth/good/checkout.yml"], "own_packs": ["tests/rules/own/good/ledger"]}
+    made = make_plan(systems={"boss-workflow": {"workload": True, **brought}})
+    assert "ledger:latency:p95" in {record.name for record in made.records}
+    assert _check(made) == []
+
+
+def test_a_wrong_objective_of_a_profile_is_refused_once_for_each_query(make_plan: MakePlan) -> None:
+    made = make_plan()
+    [profile] = made.profiles
+    [objective] = profile.objectives
+    wrong = objective.model_copy(update={"errors": objective.errors.replace("http_requests", "http_request")})
+    slos = [rules.objectives.declared(profile.system, wrong)]
+    file = rules.objectives.file(profile.system, slos, {})
+    changed = replace(
+        made,
+        profiles=(profile.model_copy(update={"objectives": (wrong,)}),),
+        records=(*(record for record in made.records if "objectives" not in record.place), *file.records),
+    )
+    [said] = _check(changed)
+    assert "boss-workflow-availability: errors: unknown metric http_request_total; did you mean" in said
+    assert said.startswith("apps/boss-workflow.yaml:")
+
+
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("change", [{}, {"target": "local"}], ids=["own", "local"])
 @pytest.mark.parametrize("missing", [{}, {"grafana": "not installed"}], ids=["whole", "without-grafana"])
