@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, model_validator
 
-from stacks.settings import Label
+from stacks.names import Label
 from stacks.strict import Strict, load
 from toolchain import remember
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import catalogue
-from catalogue import exposed
+from catalogue import exposed, logql
 from catalogue.exposed import Labels, all_of
 from catalogue.inference import Found, Problem, found, unmet
 from catalogue.matchers import Matcher, near
@@ -35,9 +35,13 @@ class Known:
         """The labels of the result of an expression, and what is wrong with it."""
         return found(self, expr)
 
+    def rule(self, rule: Alert | Record) -> Found:
+        """The labels of the result of a rule's expression, and what is wrong with it; of log lines the labels alone."""
+        return logql.found(rule.expr) if rule.engine == "loki" else self.found(rule.expr)
+
     def alert(self, alert: Alert) -> Found:
         """The labels that an alert can have in Prometheus."""
-        found = self.found(alert.expr)
+        found = self.rule(alert)
         return found.of({**found.known, **fixed({**alert.labels, "alertname": alert.name})})
 
     def named(self, name: str) -> Sequence[Labels]:
@@ -77,7 +81,7 @@ class Known:
         if name not in self._recorded:
             # A rule may read what it recorded before.
             self._recorded[name] = Found(labels={}, unclear=True)
-            found = [(self.found(record.expr), fixed(record.labels)) for record in self._records[name]]
+            found = [(self.rule(record), fixed(record.labels)) for record in self._records[name]]
             labels = all_of({**each.known, **own} for each, own in found)
             self._recorded[name] = Found(labels=labels, unclear=any(each.unclear for each, _ in found))
         return self._recorded[name]

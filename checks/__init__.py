@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks import alertmanager, collector, disk, jaeger, loki, ports, prometheus, routing, secrets
+from checks import alertmanager, alertroutes, collector, disk, jaeger, loki, ports, prometheus, routing, secrets
 from stacks import render
-from stacks.plan import Plan
+from stacks.plan import ALERTROUTES, Plan
 from stacks.strict import Refused
-from toolchain import remember
+from toolchain import programs, remember
 from toolchain.programs import ProgramMissing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,14 +21,15 @@ ROOT = Path(__file__).resolve().parents[1]
 class Check:
     """A named judgement: a Plan and its rendered files in, problems out.
 
-    A pass is remembered by the digest of what decides alone: the files of the services `files_of`, all of which must
-    run, and with `sources` these files of the clone, the settings and what they leave out.
+    `files_of` names the services whose files decide, alone or with `sources`, files of the repository, and the
+    settings: a pass can be remembered by their digest. `optional`: a product without which the check is not made.
     """
 
     name: str
     judge: Callable[[Plan, Path], list[str]]
     files_of: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    optional: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,13 @@ def _references(plan: Plan, tree: Path) -> list[str]:
 
 CHECKS = (
     Check(name="routing", judge=routing.check),
+    Check(
+        name="alertroutes",
+        judge=alertroutes.check,
+        files_of=("alertmanager", "prometheus"),
+        sources=("apps/*", "apps/tests/*", "checks/*.py", "stacks/rout*.py"),
+        optional=ALERTROUTES,
+    ),
     Check(name="secrets", judge=secrets.check),
     Check(name="ports", judge=ports.check),
     Check(name="disk", judge=disk.check),
@@ -58,7 +66,7 @@ CHECKS = (
     Check(
         name="references",
         judge=_references,
-        files_of=("prometheus", "alertmanager"),
+        files_of=("alertmanager", "prometheus"),
         sources=(
             "apps/*",
             "catalogue/*",
@@ -80,7 +88,7 @@ def run(plan: Plan) -> list[Result]:
             for volume in service.volumes:
                 (Path(directory) / service.name / volume.path).mkdir(parents=True)
         render.write(files, Path(directory))
-        wanted = [check for check in CHECKS if all(plan.find(service) for service in check.files_of)]
+        wanted = [check for check in CHECKS if all(plan.find(name) for name in check.files_of) and _can(check)]
         return list(pool.map(lambda check: _judge(check, plan, files, Path(directory)), wanted))
 
 
@@ -89,6 +97,10 @@ def demand(plan: Plan) -> None:
     problems = [f"{result.check}: {problem}" for result in run(plan) for problem in result.problems]
     if problems:
         raise Refused("\n".join(problems))
+
+
+def _can(check: Check) -> bool:
+    return check.optional is None or isinstance(programs.find(check.optional), programs.Installed)
 
 
 def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> Result:
@@ -106,11 +118,11 @@ def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> 
 
 
 def _passed(check: Check, plan: Plan, files: dict[str, str]) -> Path:
-    """Where a pass is kept. It depends on the check itself, the programs' versions, and what the check says."""
+    """Where a pass is kept. It depends on the check itself, the programs' versions, the settings and the files."""
     deciding = [ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml"]
-    deciding += [path for pattern in check.sources for path in ROOT.glob(pattern) if path.is_file()]
-    own = [(path, text) for path, text in files.items() if path.partition("/")[0] in check.files_of]
-    texts = [part for pair in own for part in pair]
+    deciding += [path for glob in check.sources for path in ROOT.glob(glob) if path.is_file()]
+    own = {path: text for path, text in files.items() if path.partition("/")[0] in check.files_of}
+    texts = [part for pair in own.items() for part in pair]
     if check.sources:
         texts += [plan.settings.model_dump_json(exclude={"secrets"}), *sorted(plan.lacking)]
         texts += [part for file in plan.pruned for part in (file.path, file.text)]

@@ -1,15 +1,18 @@
 """The Plan: everything an environment will be, as frozen values, before anything is touched."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import apps
 import dashboards
 import rules
-from apps import Profile
+from apps import Process, Profile
 from catalogue import exposed
-from rules import Alert, Pack, Record, RuleFile, pack_info, target_missing
-from stacks import inventory, jobs, routing
+from rules import Alert, Pack, Record, RuleFile, own, pack_info, target_missing
+from rules.objectives import PACK, Slo
+from stacks import fast_forward, inventory, jobs, objectives, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
@@ -17,8 +20,14 @@ from stacks.services import alertmanager, collector, grafana, jaeger, loki, node
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
-COMMON_PACKS = (PLATFORM, "containers", "kubernetes")
+ROOT = Path(__file__).resolve().parents[1]
+
+COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
+# The product without which Alertmanager's own packages are not asked where alerts go.
+ALERTROUTES = "alertroutes"
 PLATFORM_DASHBOARDS = ("stack-health",)
+# What rules on the agreement between Alertmanagers require.
+ALERTMANAGER_PAIRS = "alertmanager-pairs"
 
 # What a panel, a link or a rule may need and an environment may lack.
 OPTIONAL = frozenset({"cadvisor", grafana.NAME, jaeger.NAME, loki.NAME, collector.NAME, node_exporter.NAME})
@@ -39,6 +48,7 @@ class Plan:
     alerts: tuple[Alert, ...]
     records: tuple[Record, ...]
     pruned: tuple[RuleFile, ...]
+    objectives: tuple[Slo, ...]
     dashboards: tuple[str, ...]
     profiles: tuple[Profile, ...]
     left_out: tuple[LeftOut, ...]
@@ -49,7 +59,12 @@ class Plan:
         return next((service for service in self.services if service.name == name), None)
 
     def url(self, service: Service, endpoint: Endpoint) -> str:
-        return self.ground.url(service.name, service.port(endpoint.port), endpoint.path)
+        ground = self.ground.replica(service.replica)
+        return ground.url(service.name, service.port(endpoint.port), endpoint.path)
+
+    def replicas(self, kind: str) -> list[Service]:
+        """The running services that do the same as the one of that name, and that one."""
+        return [service for service in self.services if service.kind == kind]
 
 
 def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
@@ -59,33 +74,43 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     ask for what there is not: a system, a pack's version, an alert to override, a secret.
     """
     ground = Ground(target=settings.target, port_offset=settings.port_offset)
-    profiles = tuple(apps.profile(system) for system in settings.systems)
+    profiles = tuple(routing.chosen(apps.profile(system), settings.receivers) for system in settings.systems)
     boards = tuple(sorted({*PLATFORM_DASHBOARDS, *(name for profile in profiles for name in profile.dashboards)}))
 
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
     lacking = OPTIONAL - names
     to = inventory.reach(settings, ground, simulated)
-    described = inventory.describe(settings, ground, profiles, simulated, names, to)
+    pages = _dashboard_pages(ground, profiles)
+    packs = _packs(settings, profiles)
+    known = names | _known(settings, simulated)
+    shipped = [file for pack in packs for file in pack.files]
+    files, left_out = _prune(shipped, lambda file: _not_run({*file.requires} - known))
+    files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
+    log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
+    described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules, pages)
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, boards, lacking))
     running = [service for service in described if service.name in names]
     absent = [service for service in described if service.name not in names]
 
-    scraped, left_out = _jobs(settings, ground, running, profiles)
-    packs = _packs(settings, profiles)
-    reachable = names | {name for service in running for name in service.aliases} | _given(settings)
-    files, pruned = _prune(packs, reachable, scraped, profiles)
-    files += [target_missing.file(scraped, settings.override), pack_info.file(packs)]
-    alertmanagers = [ground.address(alertmanager.NAME, alertmanager.PORT)]
-    running.append(prometheus.service(settings, ground, scraped, _deployed(files), alertmanagers))
-    left_out += pruned.values()
-    left_out += _panels(settings, boards, lacking)
+    scraped, unscraped = _jobs(settings, ground, running, profiles)
+    files, unmeasured = _prune(files, _not_scraped_by(scraped, profiles))
+    slos = objectives.of_systems(settings, profiles, ROOT)
+    made = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
+    made += objectives.files(settings, slos)
+    files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
+    alertmanagers = alertmanager.addresses(settings, ground)
+    running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
+    left_out = [*unscraped, *left_out, *unmeasured, *_panels(settings, boards, lacking)]
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
+    if ALERTROUTES in missing:
+        left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
     left_out += [
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
         for name in routing.without_mail(profiles, to)
     ]
+    left_out += objectives.in_vain(settings, slos)
     plan = Plan(
         settings=settings,
         ground=ground,
@@ -94,13 +119,15 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         jobs=scraped,
         alerts=tuple(alert for file in files for alert in file.alerts),
         records=tuple(record for file in files for record in file.records),
-        pruned=tuple(file for pack in packs for file in pack.files if file.path in pruned),
+        pruned=tuple(file for file in shipped if file.path not in {kept.path for kept in files}),
+        objectives=slos,
         dashboards=boards,
         profiles=profiles,
         left_out=tuple(left_out),
         lacking=lacking,
     )
-    _demand(plan, to, sorted({address for pack in packs for file in pack.files for address in file.written}))
+    written = [*made, *shipped]
+    _demand(plan, to, sorted({address for file in written for address in file.written}))
     return plan
 
 
@@ -108,7 +135,7 @@ def _jobs(
     settings: Settings, ground: Ground, running: Sequence[Service], profiles: Sequence[Profile]
 ) -> tuple[tuple[ScrapeJob, ...], list[LeftOut]]:
     products = {name: service.product for service in running for name in (service.name, *service.aliases)}
-    found, left_out = [prometheus.own_job(ground), *jobs.own(ground, running)], []
+    found, left_out = [prometheus.own_job(ground, settings.prometheus.replicas), *jobs.own(ground, running)], []
     for profile in profiles:
         more, without = jobs.of_system(ground, profile, settings.systems[profile.system], products)
         found += more
@@ -116,43 +143,78 @@ def _jobs(
     return tuple(sorted(found, key=lambda job: job.job)), left_out
 
 
-def _given(settings: Settings) -> set[str]:
-    """The services of real systems, by their names in the profiles."""
-    return {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
+def _dashboard_pages(ground: Ground, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The address of the first dashboard of each system."""
+    boards = {PLATFORM: PLATFORM_DASHBOARDS} | {profile.system: profile.dashboards for profile in profiles}
+    return {
+        system: ground.url(grafana.NAME, grafana.PORT, f"/d/{found[0]}") for system, found in boards.items() if found
+    }
 
 
-def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
+    """What rules may rely on besides the services that run here.
+
+    It is what simulated processes do in the place of others, the services of real systems by their names in the
+    profiles, and that an Alertmanager has peers.
+    """
+    known = {alias for process in simulated.values() for alias in process.aliases}
+    known |= {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
+    return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
+
+
+def pack_versions(settings: Settings, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The packs that the systems and the platform have, and their versions."""
     wanted: dict[str, str] = dict.fromkeys(COMMON_PACKS, "v1") | {str(name): v for name, v in settings.packs.items()}
     for profile in profiles:
         wanted |= dict.fromkeys(profile.packs, settings.systems[profile.system].pack)
-    return [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
+    return dict(sorted(wanted.items()))
 
 
-def _prune(
-    packs: Sequence[Pack], components: frozenset[str], jobs: Sequence[ScrapeJob], profiles: Sequence[Profile]
-) -> tuple[list[RuleFile], dict[str, LeftOut]]:
-    """The rule files whose components run and whose metrics somebody exposes, and why, by path, the others are out."""
-    files = [file for pack in packs for file in pack.files]
-    reasons = {file.path: _not_run({*file.requires} - components) for file in files}
-    # Of all that is exposed a plan needs to know only where a file asks for it.
-    if asking := [file for file in files if file.metrics and not reasons[file.path]]:
-        scraped = exposed.names(jobs, profiles)
-        reasons |= {file.path: _not_scraped([name for name in file.metrics if name not in scraped]) for file in asking}
-    left_out = {
-        file.path: LeftOut(what=_listed(f"rules/{file.path}", [alert.name for alert in file.alerts]), because=because)
-        for file in files
-        if (because := reasons[file.path])
-    }
-    return [file for file in files if file.path not in left_out], left_out
+def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+    wanted = pack_versions(settings, profiles)
+    shipped = [rules.pack(name, major, settings.override) for name, major in wanted.items()]
+    return [*shipped, *_own_packs(settings, {*wanted, PACK})]
+
+
+def _own_packs(settings: Settings, taken: set[str]) -> list[Pack]:
+    """The packs that the user brings. Refused if one is called as another: overrides go by that name."""
+    found = []
+    for system, wanted in settings.systems.items():
+        for path in wanted.own_packs:
+            pack = own.pack(path, system, settings.override, ROOT)
+            if pack.name in taken:
+                raise Refused(f"{path}/pack.yaml: pack: there is a pack {pack.name!r} already; give it another name")
+            taken.add(pack.name)
+            found.append(pack)
+    return found
+
+
+def _prune(files: Iterable[RuleFile], against: Callable[[RuleFile], str]) -> tuple[list[RuleFile], list[LeftOut]]:
+    """The rule files that nothing speaks against, and a line for each of the others."""
+    kept, left_out = [], []
+    for file in files:
+        if because := against(file):
+            what = _listed(file.source, [alert.name for alert in file.alerts])
+            left_out.append(LeftOut(what=what, because=because))
+        else:
+            kept.append(file)
+    return kept, left_out
 
 
 def _not_run(components: Collection[str]) -> str:
     return f"needs {', '.join(sorted(components))}, which this environment does not run" if components else ""
 
 
-def _not_scraped(metrics: Sequence[str]) -> str:
-    more = f" and {len(metrics) - 1} more" if len(metrics) > 1 else ""
-    return f"needs {metrics[0]}{more}, which no scrape job of this environment brings" if metrics else ""
+def _not_scraped_by(jobs: Sequence[ScrapeJob], profiles: Sequence[Profile]) -> Callable[[RuleFile], str]:
+    """What speaks against a rule file that asks for metrics. Where none asks, nobody need know what is exposed."""
+    scraped = cache(lambda: exposed.names(jobs, profiles))
+
+    def because(file: RuleFile) -> str:
+        lacking = [name for name in file.metrics if name not in scraped()]
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        return f"needs {lacking[0]}{more}, which no scrape job of this environment brings" if lacking else ""
+
+    return because
 
 
 def _listed(what: str, parts: Sequence[str]) -> str:
@@ -171,7 +233,9 @@ def _panels(settings: Settings, boards: Sequence[str], lacking: frozenset[str]) 
 
 
 def _deployed(files: Iterable[RuleFile]) -> list[File]:
-    return [File(path=f"{prometheus.RULES}/{file.path}", text=file.text) for file in files]
+    """The rule files for Prometheus."""
+    mine = (file for file in files if file.engine == "prometheus")
+    return [File(path=f"{prometheus.RULES}/{file.path}", text=file.text) for file in mine]
 
 
 def _by_name(services: Iterable[Service]) -> tuple[Service, ...]:
@@ -186,9 +250,13 @@ def _demand(plan: Plan, to: Reach, written: Sequence[str]) -> None:
     ]
     for profile in plan.profiles:
         problems += jobs.problems(profile, plan.settings.systems[profile.system])
+    problems += routing.unknown(plan.profiles, plan.settings.receivers)
+    problems += routing.clashes(plan.profiles)
     problems += routing.unreachable(plan.profiles, to)
+    problems += routing.uncaptured(plan.profiles, plan.settings)
     problems += [
-        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}. Give it with "
+        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}"
+        f"{routing.WHY.get(secret.secret, '')}. Give it with "
         f"`pulumi config set --secret --path 'watchstack:secrets.{secret.secret}'`, or `file: PATH` in the stack file"
         for service in plan.services
         for secret in service.secrets

@@ -21,7 +21,10 @@ DECLARED = {"blackbox_exporter", "cadvisor", "grafana", "kube-state-metrics", "k
 # What the machines that wrote the catalogues had in place of the pinned version, and its package.
 PACKAGED = {"postgres_exporter", "redis_exporter"}
 FILES = [
-    file for home in sorted(rules.DIRECTORY.glob("*/v*")) for file in rules.pack(home.parent.name, home.name, {}).files
+    file
+    for home in sorted(rules.DIRECTORY.glob("*/v*"))
+    for file in rules.pack(home.parent.name, home.name, {}).files
+    if file.engine == "prometheus"
 ]
 
 each_product = pytest.mark.parametrize("name", catalogue.products())

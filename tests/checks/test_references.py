@@ -40,7 +40,11 @@ def _each(directory: str) -> pytest.MarkDecorator:
 def _rules(path: Path) -> RuleFile:
     """The file as a rule file of a pack."""
     text = path.read_text()
-    return rules.rule_file("bad", f"bad/{path.name}", text, yaml.safe_load(text), (), Changes("bad", {}, {}))
+    document = yaml.safe_load(text)
+    changes = Changes("platform", {}, {})
+    return rules.rule_file(
+        "platform", f"bad/{path.name}", text, document, (), changes, document.get("engine", "prometheus")
+    )
 
 
 def _with(made: Plan, file: RuleFile) -> Plan:
