@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 class Check:
     """A named judgement: a Plan and its rendered files in, problems out.
 
-    `files_of` names the services whose files decide, alone or with `sources`, files of the repository, and the
-    settings: a pass can be remembered by their digest. `optional`: a product without which the check is not made.
+    A pass is remembered by the digest of what decides alone: the files of the services `files_of`, all of which must
+    run, and with `sources` these files of the clone, the settings and what they leave out.
+    `optional`: a product without which the check is not made.
     """
 
     name: str
@@ -66,7 +67,7 @@ CHECKS = (
     Check(
         name="references",
         judge=_references,
-        files_of=("alertmanager", "prometheus"),
+        files_of=("prometheus", "alertmanager"),
         sources=(
             "apps/*",
             "catalogue/*",
@@ -118,11 +119,11 @@ def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> 
 
 
 def _passed(check: Check, plan: Plan, files: dict[str, str]) -> Path:
-    """Where a pass is kept. It depends on the check itself, the programs' versions, the settings and the files."""
+    """Where a pass is kept. It depends on the check itself, the programs' versions, and what the check says."""
     deciding = [ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml"]
-    deciding += [path for glob in check.sources for path in ROOT.glob(glob) if path.is_file()]
-    own = {path: text for path, text in files.items() if path.partition("/")[0] in check.files_of}
-    texts = [part for pair in own.items() for part in pair]
+    deciding += [path for pattern in check.sources for path in ROOT.glob(pattern) if path.is_file()]
+    own = [(path, text) for path, text in files.items() if path.partition("/")[0] in check.files_of]
+    texts = [part for pair in own for part in pair]
     if check.sources:
         texts += [plan.settings.model_dump_json(exclude={"secrets"}), *sorted(plan.lacking)]
         texts += [part for file in plan.pruned for part in (file.path, file.text)]

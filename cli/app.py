@@ -6,6 +6,7 @@ from cli.check import check
 from cli.render import render
 from cli.selftest import selftest
 from cli.status import status
+from cli.test import test
 
 app = typer.Typer(
     add_completion=False,
@@ -13,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (check, render, selftest, status):
+for verb in (check, render, selftest, status, test):
     app.command()(verb)
 
 if __name__ == "__main__":

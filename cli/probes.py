@@ -55,9 +55,7 @@ def _targets(plan: Plan, server: Service) -> str:
 def rules(plan: Plan) -> str:
     """Every rule of the Plan is loaded where it belongs, and was evaluated without an error."""
     seen = [_rules(plan, server, "/api/v1/rules", "prometheus") for server in plan.replicas(prometheus.NAME)]
-    # What is there without a rule on logs: Loki, and its ruler is off.
-    if any(alert.engine == "loki" for alert in plan.alerts):
-        seen += [_rules(plan, server, "/prometheus/api/v1/rules", "loki") for server in plan.replicas(loki.NAME)]
+    seen += [_rules(plan, server, "/prometheus/api/v1/rules", "loki") for server in plan.replicas(loki.NAME)]
     return "; ".join(seen)
 
 

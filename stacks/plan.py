@@ -1,8 +1,7 @@
 """The Plan: everything an environment will be, as frozen values, before anything is touched."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import apps
@@ -46,9 +45,9 @@ class Plan:
     absent: tuple[Service, ...]
     jobs: tuple[ScrapeJob, ...]
     alerts: tuple[Alert, ...]
+    objectives: tuple[Slo, ...]
     records: tuple[Record, ...]
     pruned: tuple[RuleFile, ...]
-    objectives: tuple[Slo, ...]
     dashboards: tuple[str, ...]
     profiles: tuple[Profile, ...]
     left_out: tuple[LeftOut, ...]
@@ -83,9 +82,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     to = inventory.reach(settings, ground, simulated)
     pages = _dashboard_pages(ground, profiles)
     packs = _packs(settings, profiles)
-    known = names | _known(settings, simulated)
-    shipped = [file for pack in packs for file in pack.files]
-    files, left_out = _prune(shipped, lambda file: _not_run({*file.requires} - known))
+    files, pruned = _run(packs, names | _known(settings, simulated))
     files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
     described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules, pages)
@@ -94,15 +91,17 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     running = [service for service in described if service.name in names]
     absent = [service for service in described if service.name not in names]
 
-    scraped, unscraped = _jobs(settings, ground, running, profiles)
-    files, unmeasured = _prune(files, _not_scraped_by(scraped, profiles))
+    scraped, left_out = _jobs(settings, ground, running, profiles)
+    files, unscraped = _scraped(files, scraped, profiles)
+    pruned |= unscraped
     slos = objectives.of_systems(settings, profiles, ROOT)
     made = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
     made += objectives.files(settings, slos)
     files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
     alertmanagers = alertmanager.addresses(settings, ground)
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
-    left_out = [*unscraped, *left_out, *unmeasured, *_panels(settings, boards, lacking)]
+    left_out += pruned.values()
+    left_out += _panels(settings, boards, lacking)
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
     if ALERTROUTES in missing:
         left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
@@ -118,15 +117,15 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         absent=_by_name(absent),
         jobs=scraped,
         alerts=tuple(alert for file in files for alert in file.alerts),
-        records=tuple(record for file in files for record in file.records),
-        pruned=tuple(file for file in shipped if file.path not in {kept.path for kept in files}),
         objectives=slos,
+        records=tuple(record for file in files for record in file.records),
+        pruned=tuple(file for pack in packs for file in pack.files if file.path in pruned),
         dashboards=boards,
         profiles=profiles,
         left_out=tuple(left_out),
         lacking=lacking,
     )
-    written = [*made, *shipped]
+    written = [*made, *(file for pack in packs for file in pack.files)]
     _demand(plan, to, sorted({address for file in written for address in file.written}))
     return plan
 
@@ -189,32 +188,41 @@ def _own_packs(settings: Settings, taken: set[str]) -> list[Pack]:
     return found
 
 
-def _prune(files: Iterable[RuleFile], against: Callable[[RuleFile], str]) -> tuple[list[RuleFile], list[LeftOut]]:
-    """The rule files that nothing speaks against, and a line for each of the others."""
-    kept, left_out = [], []
-    for file in files:
-        if because := against(file):
-            what = _listed(file.source, [alert.name for alert in file.alerts])
-            left_out.append(LeftOut(what=what, because=because))
-        else:
-            kept.append(file)
-    return kept, left_out
+def _run(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], dict[str, LeftOut]]:
+    """The rule files whose components all run, and why, by path, the others are left out."""
+    files = [file for pack in packs for file in pack.files]
+    reasons = {file.path: _not_run({*file.requires} - components) for file in files}
+    return _kept(files, reasons)
+
+
+def _scraped(
+    files: Sequence[RuleFile], jobs: Sequence[ScrapeJob], profiles: Sequence[Profile]
+) -> tuple[list[RuleFile], dict[str, LeftOut]]:
+    """The rule files whose metrics somebody exposes, and why, by path, the others are left out."""
+    # Of all that is exposed a plan needs to know only where a file asks for it.
+    if not (asking := [file for file in files if file.metrics]):
+        return [*files], {}
+    scraped = exposed.names(jobs, profiles)
+    reasons = {file.path: _not_scraped([name for name in file.metrics if name not in scraped]) for file in asking}
+    return _kept(files, reasons)
+
+
+def _kept(files: Sequence[RuleFile], reasons: Mapping[str, str]) -> tuple[list[RuleFile], dict[str, LeftOut]]:
+    left_out = {
+        file.path: LeftOut(what=_listed(file.source, [alert.name for alert in file.alerts]), because=because)
+        for file in files
+        if (because := reasons.get(file.path))
+    }
+    return [file for file in files if file.path not in left_out], left_out
 
 
 def _not_run(components: Collection[str]) -> str:
     return f"needs {', '.join(sorted(components))}, which this environment does not run" if components else ""
 
 
-def _not_scraped_by(jobs: Sequence[ScrapeJob], profiles: Sequence[Profile]) -> Callable[[RuleFile], str]:
-    """What speaks against a rule file that asks for metrics. Where none asks, nobody need know what is exposed."""
-    scraped = cache(lambda: exposed.names(jobs, profiles))
-
-    def because(file: RuleFile) -> str:
-        lacking = [name for name in file.metrics if name not in scraped()]
-        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        return f"needs {lacking[0]}{more}, which no scrape job of this environment brings" if lacking else ""
-
-    return because
+def _not_scraped(metrics: Sequence[str]) -> str:
+    more = f" and {len(metrics) - 1} more" if len(metrics) > 1 else ""
+    return f"needs {metrics[0]}{more}, which no scrape job of this environment brings" if metrics else ""
 
 
 def _listed(what: str, parts: Sequence[str]) -> str:
