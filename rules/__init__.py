@@ -52,7 +52,10 @@ class Manifest(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """An alert, the place where it is written, and the digest of what is shipped there."""
+    """An alert, the place where it is written, and the digest of what is shipped there.
+
+    `requires` names the services without which it would mean nothing.
+    """
 
     pack: str
     name: str
@@ -62,6 +65,7 @@ class Alert:
     annotations: Mapping[str, str]
     place: str
     seen: str
+    requires: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -156,7 +160,7 @@ def rule_file(pack: str, path: str, text: str, document: Any, requires: tuple[st
     changed = _overridden(document, changes)
     shipped = {rule["alert"]: rule for rule in _alerting(document)}
     alerts = tuple(
-        _alert(pack, rule, f"rules/{path}:{lines.get(rule['alert'], 1)}", digest(shipped[rule["alert"]]))
+        _alert(pack, rule, f"rules/{path}:{lines.get(rule['alert'], 1)}", digest(shipped[rule["alert"]]), requires)
         for rule in _alerting(changed)
     )
     return RuleFile(
@@ -168,7 +172,7 @@ def rule_file(pack: str, path: str, text: str, document: Any, requires: tuple[st
     )
 
 
-def _alert(name: str, rule: dict[str, Any], place: str, seen: str) -> Alert:
+def _alert(name: str, rule: dict[str, Any], place: str, seen: str, requires: tuple[str, ...]) -> Alert:
     return Alert(
         pack=name,
         name=rule["alert"],
@@ -178,6 +182,7 @@ def _alert(name: str, rule: dict[str, Any], place: str, seen: str) -> Alert:
         annotations=rule.get("annotations") or {},
         place=place,
         seen=seen,
+        requires=requires,
     )
 
 

@@ -44,18 +44,18 @@ def names(settings: Settings, simulated: Mapping[str, Process], missing: Mapping
         jaeger.NAME: settings.jaeger.enabled,
         loki.NAME: settings.loki.enabled,
         node_exporter.NAME: settings.node_exporter.enabled,
-        **dict.fromkeys(_exporters(settings), True),
+        **dict.fromkeys(exporters(settings), True),
         **dict.fromkeys(simulated, True),
     }
     return frozenset(name for name, runs in wanted.items() if runs)
 
 
-def _exporters(settings: Settings) -> dict[str, PostgresExporter | RedisExporter]:
+def exporters(settings: Settings) -> dict[str, PostgresExporter | RedisExporter]:
     """The exporters of servers that the systems use, by service."""
     wanted: dict[str, PostgresExporter | RedisExporter] = {}
-    for exporters in (system.exporters for system in settings.systems.values()):
-        wanted |= {postgres_exporter.NAME: exporters.postgres} if exporters.postgres else {}
-        wanted |= {redis_exporter.NAME: exporters.redis} if exporters.redis else {}
+    for given in (system.exporters for system in settings.systems.values()):
+        wanted |= {postgres_exporter.NAME: given.postgres} if given.postgres else {}
+        wanted |= {redis_exporter.NAME: given.redis} if given.redis else {}
     return wanted
 
 
@@ -68,7 +68,7 @@ def describe(
     to: Reach,
 ) -> list[Service]:
     """The services that run, but Prometheus and Grafana, which are told of all the others."""
-    exporters = _exporters(settings)
+    servers = exporters(settings)
     described = [alertmanager.service(settings, ground, profiles, to)]
     if capture.NAME in names:
         described.append(capture.service(ground))
@@ -80,12 +80,12 @@ def describe(
         described.append(_collector(ground, profiles, names))
     if node_exporter.NAME in names:
         described.append(node_exporter.service(ground))
-    for server in exporters.values():
+    for server in servers.values():
         make_exporter = postgres_exporter if isinstance(server, PostgresExporter) else redis_exporter
         described.append(make_exporter.service(ground, server))
     otlp = ground.url(collector.NAME, collector.OTLP_HTTP) if jaeger.NAME in names else None
     return described + [
-        workload.service(ground, process, otlp, to.generated, exporters) for process in simulated.values()
+        workload.service(ground, process, otlp, to.generated, servers) for process in simulated.values()
     ]
 
 

@@ -3,19 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from apps import Profile, Receiver, Route, Webhook
+from apps import Profile, Receiver, Route, Routing, Webhook
 from stacks.service import PLATFORM
 from stacks.settings import Email, Settings
 from stacks.strict import Refused
+from stacks.units import seconds
 
 HEARTBEAT = "heartbeat"
 SELFTEST = "selftest"
 SELFTEST_LABEL = "watchstack_selftest"
+# On test notifications of ./watchstack fire.
+DRILL_LABEL = "watchstack_drill"
 # A receiver that tells nobody, for alerts that another route has delivered.
 DELIVERED = "delivered"
 SECRETS = "secrets"
 
 _WATCHDOG = 'alertname="Watchdog"'
+# A test must not silence what is real.
+_REAL = f'{DRILL_LABEL}=""'
 _BEAT = {"group_wait": "0s", "group_interval": "30s", "repeat_interval": "1m"}
 
 Config = dict[str, object]
@@ -131,13 +136,30 @@ def hears(profiles: Sequence[Profile], labels: Mapping[str, str]) -> list[str]:
     system = labels.get("system", "")
     if system not in systems:
         raise Refused(f"has system {system!r}, which nobody routes; routed: {', '.join(sorted(systems))}")
-    found = [route.receiver for p in profiles for route in p.routing.routes if route.everything]
-    for route in systems[system].routing.routes:
+    return [route.receiver for route, _ in _taken(profiles, systems[system], labels)]
+
+
+def slowest(profiles: Sequence[Profile], labels: Mapping[str, str]) -> float:
+    """Seconds until the last of those who hear of such an alert is told, also where its group is there already."""
+    systems = {profile.system: profile for profile in profiles}
+    own = systems.get(labels.get("system", ""), profiles[0])
+    waits = [
+        wait
+        for route, routing in _taken(profiles, own, labels)
+        for wait in (route.group_wait or routing.group_wait, route.group_interval or routing.group_interval)
+    ]
+    return max(seconds(wait) for wait in (*waits, own.routing.group_interval))
+
+
+def _taken(profiles: Sequence[Profile], own: Profile, labels: Mapping[str, str]) -> list[tuple[Route, Routing]]:
+    """The routes that an alert of the profile `own` takes, in their order."""
+    taken = [(route, p.routing) for p in profiles for route in p.routing.routes if route.everything]
+    for route in own.routing.routes:
         if not route.everything and _matches(route, labels):
-            found.append(route.receiver)
+            taken.append((route, own.routing))
             if not route.goes_on:
                 break
-    return found
+    return taken
 
 
 def _matches(route: Route, labels: Mapping[str, str]) -> bool:
@@ -258,13 +280,13 @@ def _inhibit(profiles: Sequence[Profile]) -> list[Config]:
         *(_component(f"critical-inhibits-{p.system}", f'system="{p.system}"', p.routing.inhibit_equal) for p in own),
         {
             "name": "outage-inhibits-its-system",
-            "source_matchers": ['impact="outage"'],
+            "source_matchers": ['impact="outage"', _REAL],
             "target_matchers": ['severity=~"warning|info"', 'impact!="outage"'],
             "equal": ["system"],
         },
         {
             "name": "full-disk-inhibits-filling-disk",
-            "source_matchers": ['alertname="NodeDiskSpaceCritical"'],
+            "source_matchers": ['alertname="NodeDiskSpaceCritical"', _REAL],
             "target_matchers": ['alertname=~"NodeDiskSpaceLow|NodeDiskFillingUp"'],
             "equal": ["instance", "mountpoint"],
         },
@@ -274,7 +296,7 @@ def _inhibit(profiles: Sequence[Profile]) -> list[Config]:
 def _component(name: str, system: str, equal: Sequence[str]) -> Config:
     return {
         "name": name,
-        "source_matchers": ['severity="critical"'],
+        "source_matchers": ['severity="critical"', _REAL],
         "target_matchers": ['severity=~"warning|info"', system],
         "equal": sorted(equal),
     }

@@ -193,7 +193,7 @@ class Settings(Strict):
         default=1,
         ge=1,
         le=120,
-        description="For drills: how many times shorter all ranges and waits of rules and routes are. Not with `durable`.",
+        description="For drills: how many times shorter all waits and ranges are. `durable` takes only 1.",
     )
     external_labels: dict[Label, str] = Field(
         {},

@@ -88,19 +88,23 @@ def _config(
     settings: Settings, jobs: Sequence[ScrapeJob], rules: Sequence[File], alertmanagers: Sequence[str]
 ) -> dict[str, object]:
     wanted = settings.prometheus
-    labels = {"cluster": settings.environment, "environment": settings.environment, **settings.external_labels}
     return {
         "global": {
             "scrape_interval": wanted.scrape_interval,
             "evaluation_interval": wanted.evaluation_interval,
             # Prometheus expands $NAME in external labels; ours are meant as they stand.
-            "external_labels": {name: value.replace("$", "$$") for name, value in labels.items()},
+            "external_labels": {name: value.replace("$", "$$") for name, value in external_labels(settings).items()},
         },
         "storage": {"tsdb": {"retention": {"time": wanted.retention, "size": sample_bytes(wanted.volume)}}},
         "rule_files": [file.path.removeprefix("etc/") for file in rules],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": sorted(alertmanagers)}]}]},
         "scrape_configs": [_scrape(job, fast_forward.pace(settings)) for job in jobs],
     }
+
+
+def external_labels(settings: Settings) -> dict[str, str]:
+    """What joins every alert and sample that leaves this Prometheus, unless it has such a label itself."""
+    return {"cluster": settings.environment, "environment": settings.environment, **settings.external_labels}
 
 
 def sample_bytes(volume: str) -> str:

@@ -152,3 +152,9 @@ def test_mail_may_go_to_the_capture_receiver_at_its_own_port_and_without_tls(mak
     assert config["global"]["smtp_smarthost"] == "127.0.0.1:19025"
     assert config["global"]["smtp_require_tls"] is False
     assert "smtp=127.0.0.1:19025" in next(service for service in made.services if service.name == "capture").args
+
+
+def test_a_test_notification_silences_nothing_that_is_real() -> None:
+    rules: Any = routing.config([SHOP], NOWHERE)["inhibit_rules"]
+    assert rules
+    assert all('watchstack_drill=""' in rule["source_matchers"] for rule in rules)
