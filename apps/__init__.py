@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, model_validator
 
-from stacks.settings import Label, Name
-from stacks.strict import Refused, Strict, load, nearest
-from stacks.units import Duration, Wait
+from apps import routing
+from apps.objectives import Objective
+from apps.routing import Routing
+from stacks.names import Label, Name, SecretName
+from stacks.strict import Refused, Strict, Where, in_file, load, nearest
+from stacks.units import Duration
 
 DIRECTORY = Path(__file__).parent
 
@@ -45,112 +48,10 @@ class Process(Strict):
     ready: str = "/health/live"
     peers: dict[Name, int] = Field({})
     aliases: tuple[Name, ...] = ()
-    secrets: tuple[Name, ...] = ()
+    secrets: tuple[SecretName, ...] = ()
     data: str = "data"
     drives: bool = False
     faults: bool = False
-
-
-class Integration(Strict):
-    resolved: bool = Field(default=True, description="Also tell when it is over.")
-
-
-class Discord(Integration):
-    webhook: Name
-
-
-class Slack(Integration):
-    url: Name
-    channel: str = Field(pattern=r"^[#@].+$")
-
-
-class Email(Integration):
-    """To whom mail goes is the environment's: `watchstack:email`."""
-
-
-class Webhook(Integration):
-    """`url` and `token` name secrets. Where the environment has no such `url`, the service of the system is called."""
-
-    url: Name | None = None
-    service: Name | None = None
-    port: int | None = Field(default=None, ge=1, le=65535)
-    path: str = "/"
-    token: Name | None = None
-
-    @model_validator(mode="after")
-    def _somewhere(self) -> "Webhook":
-        if (self.service is None) != (self.port is None) or (self.url is None and self.service is None):
-            raise ValueError("give the secret `url`, or `service` and `port`, or both")
-        return self
-
-
-class Receiver(Strict):
-    """Somebody to tell, in one way or more."""
-
-    name: Name
-    discord: Discord | None = None
-    slack: Slack | None = None
-    webhook: Webhook | None = None
-    email: Email | None = None
-
-    @model_validator(mode="after")
-    def _reachable(self) -> "Receiver":
-        if not (self.discord or self.slack or self.webhook or self.email):
-            raise ValueError("give at least one of `discord`, `slack`, `webhook`, `email`")
-        return self
-
-
-class Route(Strict):
-    """Who hears of which alerts. What is not given is taken from the routing.
-
-    An alert goes to the first route that it matches, and on to the next ones where that says `continue`.
-    `everything` matches the alerts of every system, the Watchdog too.
-    """
-
-    receiver: Name
-    severity: Literal["critical", "warning", "info"] | None = None
-    component: tuple[str, ...] = ()
-    system: Literal["platform"] | None = None
-    everything: bool = False
-    goes_on: bool = Field(default=False, alias="continue")
-    group_by: tuple[Label, ...] | None = None
-    group_wait: Wait | None = None
-    group_interval: Duration | None = None
-    repeat_interval: Duration | None = None
-
-
-class Routing(Strict):
-    group_by: tuple[Label, ...] = ("system", "alertname")
-    group_wait: Wait = "30s"
-    group_interval: Duration = "5m"
-    repeat_interval: Duration = "4h"
-    receivers: tuple[Receiver, ...] = Field(min_length=1)
-    routes: tuple[Route, ...] = Field(min_length=1)
-    inhibit_equal: tuple[Label, ...] = ("system", "component")
-
-    @model_validator(mode="after")
-    def _known(self) -> "Routing":
-        names = {receiver.name for receiver in self.receivers}
-        if unknown := [route.receiver for route in self.routes if route.receiver not in names]:
-            raise ValueError(f"route to {unknown[0]!r}: no such receiver; {nearest(unknown[0], sorted(names))}")
-        return self
-
-
-class Objective(Strict):
-    """What share of events must be good over a window, after Sloth: `{{.window}}` stands for a range."""
-
-    slo: Name
-    objective: float = Field(gt=0, lt=1)
-    window: Duration = "30d"
-    description: str
-    errors: str
-    total: str
-
-    @model_validator(mode="after")
-    def _windowed(self) -> "Objective":
-        if "{{.window}}" not in self.errors or "{{.window}}" not in self.total:
-            raise ValueError("`errors` and `total` must each have a range `[{{.window}}]`")
-        return self
 
 
 class Drill(Strict):
@@ -211,5 +112,14 @@ def profile(system: str) -> Profile:
     path = DIRECTORY / f"{system}.yaml"
     if not path.is_file():
         raise Refused(f"watchstack:systems.{system}: no such system; {nearest(system, names())}")
-    data = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)  # the safe loader, in C
-    return load(Profile, data, f"apps/{path.name}: ")
+    where = place(system)
+    made = load(Profile, yaml.load(path.read_text(), Loader=yaml.CSafeLoader), where)  # the safe loader, in C
+    if problems := [f"{where(('routing', *steps))}: {problem}" for steps, problem in routing.problems(made.routing)]:
+        raise Refused("\n".join(problems))
+    return made
+
+
+def place(system: str) -> Where:
+    """Says file, line and key of what stands somewhere in a profile."""
+    path = DIRECTORY / f"{system}.yaml"
+    return in_file(f"apps/{path.name}", path)

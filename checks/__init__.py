@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks import alertmanager, collector, disk, jaeger, loki, ports, prometheus, routing, secrets
+from checks import alertmanager, alertroutes, collector, disk, jaeger, loki, ports, prometheus, routing, secrets
 from stacks import render
-from stacks.plan import Plan
+from stacks.plan import ALERTROUTES, Plan
 from stacks.strict import Refused
-from toolchain import remember
+from toolchain import programs, remember
 from toolchain.programs import ProgramMissing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,12 +21,15 @@ ROOT = Path(__file__).resolve().parents[1]
 class Check:
     """A named judgement: a Plan and its rendered files in, problems out.
 
-    `files_of` names the service whose files decide alone, so that a pass can be remembered by their digest.
+    `files_of` names the services whose files decide, alone or with `sources`, files of the repository: a pass can be
+    remembered by their digest. `optional`: a product without which the check is not made.
     """
 
     name: str
     judge: Callable[[Plan, Path], list[str]]
-    files_of: str | None = None
+    files_of: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    optional: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +42,21 @@ class Result:
 
 CHECKS = (
     Check(name="routing", judge=routing.check),
+    Check(
+        name="alertroutes",
+        judge=alertroutes.check,
+        files_of=("alertmanager", "prometheus"),
+        sources=("apps/*", "apps/tests/*", "checks/*.py", "stacks/rout*.py"),
+        optional=ALERTROUTES,
+    ),
     Check(name="secrets", judge=secrets.check),
     Check(name="ports", judge=ports.check),
     Check(name="disk", judge=disk.check),
-    Check(name="prometheus", judge=prometheus.check, files_of="prometheus"),
-    Check(name="alertmanager", judge=alertmanager.check, files_of="alertmanager"),
-    Check(name="loki", judge=loki.check, files_of="loki"),
-    Check(name="jaeger", judge=jaeger.check, files_of="jaeger"),
-    Check(name="collector", judge=collector.check, files_of="otel-collector"),
+    Check(name="prometheus", judge=prometheus.check, files_of=("prometheus",)),
+    Check(name="alertmanager", judge=alertmanager.check, files_of=("alertmanager",)),
+    Check(name="loki", judge=loki.check, files_of=("loki",)),
+    Check(name="jaeger", judge=jaeger.check, files_of=("jaeger",)),
+    Check(name="collector", judge=collector.check, files_of=("otel-collector",)),
 )
 
 
@@ -59,7 +69,7 @@ def run(plan: Plan) -> list[Result]:
             for volume in service.volumes:
                 (Path(directory) / service.name / volume.path).mkdir(parents=True)
         render.write(files, Path(directory))
-        wanted = [check for check in CHECKS if check.files_of is None or plan.find(check.files_of)]
+        wanted = [check for check in CHECKS if all(plan.find(name) for name in check.files_of) and _can(check)]
         return list(pool.map(lambda check: _judge(check, plan, files, Path(directory)), wanted))
 
 
@@ -68,6 +78,10 @@ def demand(plan: Plan) -> None:
     problems = [f"{result.check}: {problem}" for result in run(plan) for problem in result.problems]
     if problems:
         raise Refused("\n".join(problems))
+
+
+def _can(check: Check) -> bool:
+    return check.optional is None or isinstance(programs.find(check.optional), programs.Installed)
 
 
 def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> Result:
@@ -86,6 +100,7 @@ def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> 
 
 def _passed(check: Check, files: dict[str, str]) -> Path:
     """Where a pass is kept. It depends on the check itself, the programs' versions, the settings and the files."""
-    deciding = (ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml")
-    own = {path: text for path, text in files.items() if path.startswith(f"{check.files_of}/")}
+    deciding = [ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml"]
+    deciding += [path for glob in check.sources for path in ROOT.glob(glob) if path.is_file()]
+    own = {path: text for path, text in files.items() if path.partition("/")[0] in check.files_of}
     return remember.key(f"passed-{check.name}", deciding, [part for pair in own.items() for part in pair])

@@ -35,6 +35,9 @@ class Count:
     def delivered(self) -> int:
         return self.requests - self.refused
 
+    def and_also(self, other: "Count") -> "Count":
+        return Count(**{name: value + vars(other)[name] for name, value in vars(self).items()})
+
     def since(self, before: "Count") -> "Count":
         return Count(**{name: value - vars(before)[name] for name, value in vars(self).items()})
 
@@ -52,8 +55,17 @@ def read(text: str) -> dict[Key, Count]:
 
 
 def counts(plan: Plan) -> dict[Key, Count]:
-    """The counts now."""
-    return read(get(address(plan, alertmanager.NAME, "http", "/metrics")).text)
+    """The counts now, of all replicas: any of them may be the one that tells."""
+    found: dict[Key, Count] = {}
+    for url in addresses(plan, "/metrics"):
+        own = read(get(url).text)
+        found |= {key: found.get(key, Count()).and_also(count) for key, count in own.items()}
+    return found
+
+
+def addresses(plan: Plan, path: str) -> list[str]:
+    """A path of every replica of Alertmanager."""
+    return [address(plan, server.name, "http", path) for server in plan.replicas(alertmanager.NAME)]
 
 
 def alerts(plan: Plan, **labels: str) -> list[dict[str, Any]]:

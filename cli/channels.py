@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from apps import Receiver, Webhook
+from apps.routing import Receiver, Webhook
 from rules import Alert
-from stacks import routing
+from stacks import routes
 from stacks.plan import Plan
 
 Status = Literal["firing", "resolved"]
@@ -21,7 +21,7 @@ class Channel:
     """
 
     receiver: str
-    integration: Literal["discord", "slack", "webhook", "email"]
+    integration: Literal["discord", "slack", "msteamsv2", "pagerduty", "telegram", "webhook", "email"]
     resolved: bool
     path: str | None = None
     service: str | None = None
@@ -35,7 +35,7 @@ class Channel:
 def of(plan: Plan, labels: Mapping[str, str]) -> list[Channel]:
     """The channels of everybody who hears of an alert with these labels."""
     receivers = {receiver.name: receiver for profile in plan.profiles for receiver in profile.routing.receivers}
-    return [channel for name in routing.hears(plan.profiles, labels) for channel in _channels(plan, receivers[name])]
+    return [channel for name in routes.hears(plan.profiles, labels) for channel in _channels(plan, receivers[name])]
 
 
 def _channels(plan: Plan, receiver: Receiver) -> Iterator[Channel]:
@@ -46,6 +46,14 @@ def _channels(plan: Plan, receiver: Receiver) -> Iterator[Channel]:
     if (slack := receiver.slack) is not None:
         path, mark = _captured(plan, slack.url), slack.channel
         yield Channel(receiver=name, integration="slack", resolved=slack.resolved, path=path, mark=mark)
+    if (teams := receiver.teams) is not None:
+        path = _captured(plan, teams.webhook)
+        yield Channel(receiver=name, integration="msteamsv2", resolved=teams.resolved, path=path)
+    # What these ask for is no address: the capture receiver cannot stand in.
+    if receiver.pagerduty is not None:
+        yield Channel(receiver=name, integration="pagerduty", resolved=receiver.pagerduty.resolved)
+    if receiver.telegram is not None:
+        yield Channel(receiver=name, integration="telegram", resolved=receiver.telegram.resolved)
     if receiver.webhook is not None:
         yield _webhook(plan, name, receiver.webhook)
     if receiver.email is not None and (email := plan.settings.email) is not None:
@@ -86,9 +94,14 @@ def _tells(channel: Channel, alert: Alert, status: Status, body: Any) -> bool:
     if channel.integration == "webhook":
         return any(_is(alert, status, one) for one in body.get("alerts", []))
     labels = alert.labels
-    line = f"**{alert.name}** {labels['system']}/{labels['component']} {labels['severity']} {status}"
-    runbook = f"Runbook: {alert.annotations['runbook_url']}"
-    return any(line in text and runbook in text for text in texts)
+    about = f"{labels.get('system', '')}/{labels.get('component', '')} {labels.get('severity', '')}"
+    line, runbook = f"{alert.name} {about} {status}", alert.annotations["runbook_url"]
+    return any(line in _plain(text) and runbook in text for text in texts)
+
+
+def _plain(text: str) -> list[str]:
+    """Its lines, without the markup of Discord, Slack and Teams."""
+    return [line.strip() for line in text.replace("*", "").replace("\\", "").splitlines()]
 
 
 def _is(alert: Alert, status: Status, one: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from cli import attempts
 from cli.attempts import Count, Key
 from cli.channels import Channel, Status, told
 from cli.waves import Planned
-from stacks import routing
+from stacks import routes
 
 Phase = Literal["pending", "firing", "delivered", "resolved", "ended"]
 PHASES: tuple[Phase, ...] = ("pending", "firing", "delivered", "resolved", "ended")
@@ -118,7 +118,7 @@ class Course:
 
     def _misrouted(self, mine: Sequence[dict[str, Any]]) -> str:
         expected = {one.receiver for one in self.channels}
-        found = {name for one in mine for name in attempts.receivers(one)} - {routing.DELIVERED}
+        found = {name for one in mine for name in attempts.receivers(one)} - {routes.DELIVERED}
         # A receiver without a channel of its own here, such as one that the drill itself has stopped, may be beside.
         lacking = expected - found if mine else set()
         return f"Alertmanager does not route it to {', '.join(sorted(lacking))}" if lacking else ""

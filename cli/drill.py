@@ -21,12 +21,15 @@ from cli.fire import find
 from cli.waves import Planned, waves
 from instrument.timestamps import timestamp
 from rules import Alert
-from stacks import inventory, routing
+from stacks import inventory, routes
 from stacks.plan import Plan
-from stacks.services import capture, prometheus
+from stacks.services import capture, loki, prometheus
 from stacks.strict import Refused
 from stacks.targets.home import demand_local
 from stacks.units import seconds
+
+# By system and name of an alert.
+Key = tuple[str, str]
 
 _EVERY = 0.5
 # For as long Prometheus, Alertmanager and the capture receiver may be silent.
@@ -154,24 +157,33 @@ def _wave(plan: Plan, wave: Sequence[Planned], number: int, timeout: float, dril
                     faults[course.key].close()
 
 
-def _settle(plan: Plan, wave: Sequence[Planned], standing: Set[tuple[str, str]], timeout: float) -> None:
-    """Wait until what other waves raised is over, else it inhibits, and what this one is to raise.
+def _settle(plan: Plan, wave: Sequence[Planned], standing: Set[Key], timeout: float) -> None:
+    """Wait until what earlier waves raised is over: what this one is to raise, and what would inhibit it.
 
     Other `standing` alerts, which were there before any drill, may stay.
     """
     own = {(one.part[0], one.alert.name) for one in wave}
-    systems = {system for system, _ in own}
+    hindering = own | (_inhibitors(plan, wave) - standing)
     start = time.monotonic()
-    while any(key in own or (key[0] in systems and key not in standing) for key in _states(plan)):
-        if time.monotonic() - start > timeout:
-            return
+    while _states(plan).keys() & hindering and time.monotonic() - start < timeout:
         time.sleep(_EVERY)
+
+
+def _inhibitors(plan: Plan, wave: Sequence[Planned]) -> set[Key]:
+    """The alerts that inhibit one of a wave: outages of its systems, and critical ones of its components."""
+    systems, parts = {one.part[0] for one in wave}, {one.part for one in wave}
+    return {
+        (labels.get("system", ""), alert.name)
+        for alert, labels in ((alert, alert.labels) for alert in plan.alerts)
+        if (labels.get("impact") == "outage" and labels.get("system") in systems)
+        or (labels.get("severity") == "critical" and (labels.get("system"), labels.get("component")) in parts)
+    }
 
 
 def _course(plan: Plan, planned: Planned, first: Sight, timeout: float) -> Course:
     alert, drill = planned.alert, planned.drill
     told = [one for one in channels.of(plan, alert.labels) if not (drill.stop and one.service == drill.service)]
-    slowest = routing.slowest(plan.profiles, alert.labels) / plan.settings.fast_forward
+    slowest = routes.slowest(plan.profiles, alert.labels) / plan.settings.fast_forward
     limits = Limits(
         pending=timeout, firing=seconds(alert.wait) + timeout, delivered=slowest + timeout, resolved=slowest + timeout
     )
@@ -201,9 +213,11 @@ def _seen(plan: Plan, paths: Iterable[str], since: str) -> Sight:
     )
 
 
-def _states(plan: Plan) -> dict[tuple[str, str], str]:
+def _states(plan: Plan) -> dict[Key, str]:
     """Pending or firing, by system and alert; firing if one of its series is."""
     raised = get(address(plan, prometheus.NAME, "http", "/api/v1/alerts")).json()["data"]["alerts"]
+    if any(alert.engine == "loki" for alert in plan.alerts):
+        raised += get(address(plan, loki.NAME, "http", "/prometheus/api/v1/alerts")).json()["data"]["alerts"] or []
     # Firing sorts before pending, and the last one of a key stays.
     ordered = sorted(raised, key=lambda alert: str(alert["state"]), reverse=True)
     return {(one["labels"].get("system", ""), one["labels"]["alertname"]): one["state"] for one in ordered}

@@ -13,13 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli import attempts
-from cli.ask import Pending, address, post
+from cli.ask import Pending, post
 from cli.attempts import Count, Key
 from cli.common import AsJson, Config, Environment, answer, console, ending_well, make_plan, refusals
 from rules import Alert
-from stacks import routing
+from stacks import routes
 from stacks.plan import Plan
-from stacks.services import alertmanager, prometheus
+from stacks.services import prometheus
 from stacks.strict import Refused, nearest
 from stacks.targets.home import demand_local
 
@@ -55,7 +55,7 @@ def fire(
         made = make_plan(environment, config)
         demand_local(made)
         shipped = find(made, alert)
-    limit = routing.slowest(made.profiles, shipped.labels) / made.settings.fast_forward + timeout
+    limit = routes.slowest(made.profiles, shipped.labels) / made.settings.fast_forward + timeout
     try:
         with ending_well():
             told, problem = _fire(made, shipped, limit, quiet=json)
@@ -92,7 +92,7 @@ def body(plan: Plan, alert: Alert, mark: str, starts: datetime, ends: datetime) 
             **prometheus.external_labels(plan.settings),
             **labels,
             "alertname": alert.name,
-            routing.DRILL_LABEL: mark,
+            routes.DRILL_LABEL: mark,
         },
         "annotations": {
             "summary": f"TEST: {alert.name if '{{' in summary else summary}",
@@ -124,11 +124,12 @@ def _fire(plan: Plan, alert: Alert, limit: float, *, quiet: bool) -> tuple[list[
 @contextmanager
 def _raised(plan: Plan, alert: Alert, limit: float) -> Iterator[str]:
     """The test alert, for the length of a block."""
-    url = address(plan, alertmanager.NAME, "http", "/api/v2/alerts")
+    urls = attempts.addresses(plan, "/api/v2/alerts")
     mark, starts = uuid.uuid4().hex[:12], datetime.now(UTC)
 
     def send(ends: datetime) -> None:
-        post(url, [body(plan, alert, mark, starts, ends)])
+        for url in urls:
+            post(url, [body(plan, alert, mark, starts, ends)])
 
     try:
         send(starts + timedelta(seconds=limit) + _OUTLIVES)
@@ -144,7 +145,7 @@ def _wait(plan: Plan, mark: str, before: Mapping[Key, Count], limit: float) -> t
     while True:
         passed = time.monotonic() - start
         among = attempts.alerts(plan)
-        mine = next((one for one in among if one["labels"].get(routing.DRILL_LABEL) == mark), None)
+        mine = next((one for one in among if one["labels"].get(routes.DRILL_LABEL) == mark), None)
         if mine and (held := attempts.held_back(mine, among)):
             return [], held
         tried = outcome(attempts.receivers(mine) if mine else set(), before, attempts.counts(plan))

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import apps
 import rules
-from apps import Profile
-from rules import Alert, Pack, RuleFile, pack_info, target_missing
-from stacks import fast_forward, inventory, jobs, routing
+from apps import Process, Profile
+from rules import Alert, Pack, RuleFile, own, pack_info, target_missing
+from rules.objectives import PACK, Slo
+from stacks import fast_forward, inventory, jobs, objectives, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
@@ -15,8 +17,14 @@ from stacks.services import alertmanager, collector, grafana, jaeger, loki, node
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
-COMMON_PACKS = (PLATFORM, "containers", "kubernetes")
+ROOT = Path(__file__).resolve().parents[1]
+
+COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
+# The product without which Alertmanager's own packages are not asked where alerts go.
+ALERTROUTES = "alertroutes"
 PLATFORM_DASHBOARDS = ("stack-health",)
+# What rules on the agreement between Alertmanagers require.
+ALERTMANAGER_PAIRS = "alertmanager-pairs"
 
 # What a panel, a link or a rule may need and an environment may lack.
 OPTIONAL = frozenset({"cadvisor", grafana.NAME, jaeger.NAME, loki.NAME, collector.NAME, node_exporter.NAME})
@@ -32,6 +40,7 @@ class Plan:
     absent: tuple[Service, ...]
     jobs: tuple[ScrapeJob, ...]
     alerts: tuple[Alert, ...]
+    objectives: tuple[Slo, ...]
     dashboards: tuple[str, ...]
     profiles: tuple[Profile, ...]
     left_out: tuple[LeftOut, ...]
@@ -42,7 +51,12 @@ class Plan:
         return next((service for service in self.services if service.name == name), None)
 
     def url(self, service: Service, endpoint: Endpoint) -> str:
-        return self.ground.url(service.name, service.port(endpoint.port), endpoint.path)
+        ground = self.ground.replica(service.replica)
+        return ground.url(service.name, service.port(endpoint.port), endpoint.path)
+
+    def replicas(self, kind: str) -> list[Service]:
+        """The running services that do the same as the one of that name, and that one."""
+        return [service for service in self.services if service.kind == kind]
 
 
 def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
@@ -52,33 +66,40 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     ask for what there is not: a system, a pack's version, an alert to override, a secret.
     """
     ground = Ground(target=settings.target, port_offset=settings.port_offset)
-    profiles = tuple(apps.profile(system) for system in settings.systems)
+    profiles = tuple(routing.chosen(apps.profile(system), settings.receivers) for system in settings.systems)
     boards = tuple(sorted({*PLATFORM_DASHBOARDS, *(name for profile in profiles for name in profile.dashboards)}))
 
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
     lacking = OPTIONAL - names
     to = inventory.reach(settings, ground, simulated)
-    described = inventory.describe(settings, ground, profiles, simulated, names, to)
+    pages = _dashboard_pages(ground, profiles)
+    packs = _packs(settings, profiles)
+    files, pruned = _prune(packs, names | _known(settings, simulated))
+    files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
+    log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
+    described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules, pages)
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, boards, lacking))
     running = [service for service in described if service.name in names]
     absent = [service for service in described if service.name not in names]
 
     scraped, left_out = _jobs(settings, ground, running, profiles)
-    packs = _packs(settings, profiles)
-    reachable = names | {name for service in running for name in service.aliases} | _given(settings)
-    files, pruned = _prune(packs, reachable)
-    files += [target_missing.file(scraped, settings.override), pack_info.file(packs)]
-    alertmanagers = [ground.address(alertmanager.NAME, alertmanager.PORT)]
-    files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
-    running.append(prometheus.service(settings, ground, scraped, _deployed(files), alertmanagers))
+    slos = objectives.of_systems(settings, profiles, ROOT)
+    made = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
+    made += objectives.files(settings, slos)
+    files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
+    alertmanagers = alertmanager.addresses(settings, ground)
+    running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += pruned
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
+    if ALERTROUTES in missing:
+        left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
     left_out += [
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
         for name in routing.without_mail(profiles, to)
     ]
+    left_out += objectives.in_vain(settings, slos)
     plan = Plan(
         settings=settings,
         ground=ground,
@@ -86,12 +107,14 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         absent=_by_name(absent),
         jobs=scraped,
         alerts=tuple(alert for file in files for alert in file.alerts),
+        objectives=slos,
         dashboards=boards,
         profiles=profiles,
         left_out=tuple(left_out),
         lacking=lacking,
     )
-    _demand(plan, to, sorted({address for pack in packs for file in pack.files for address in file.written}))
+    written = [*made, *(file for pack in packs for file in pack.files)]
+    _demand(plan, to, sorted({address for file in written for address in file.written}))
     return plan
 
 
@@ -99,7 +122,7 @@ def _jobs(
     settings: Settings, ground: Ground, running: Sequence[Service], profiles: Sequence[Profile]
 ) -> tuple[tuple[ScrapeJob, ...], list[LeftOut]]:
     names = {name for service in running for name in (service.name, *service.aliases)}
-    found, left_out = [prometheus.own_job(ground), *jobs.own(ground, running)], []
+    found, left_out = [prometheus.own_job(ground, settings.prometheus.replicas), *jobs.own(ground, running)], []
     for profile in profiles:
         more, without = jobs.of_system(ground, profile, settings.systems[profile.system], names)
         found += more
@@ -107,16 +130,50 @@ def _jobs(
     return tuple(sorted(found, key=lambda job: job.job)), left_out
 
 
-def _given(settings: Settings) -> set[str]:
-    """The services of real systems, by their names in the profiles."""
-    return {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
+def _dashboard_pages(ground: Ground, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The address of the first dashboard of each system."""
+    boards = {PLATFORM: PLATFORM_DASHBOARDS} | {profile.system: profile.dashboards for profile in profiles}
+    return {
+        system: ground.url(grafana.NAME, grafana.PORT, f"/d/{found[0]}") for system, found in boards.items() if found
+    }
 
 
-def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
+    """What rules may rely on besides the services that run here.
+
+    It is what simulated processes do in the place of others, the services of real systems by their names in the
+    profiles, and that an Alertmanager has peers.
+    """
+    known = {alias for process in simulated.values() for alias in process.aliases}
+    known |= {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
+    return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
+
+
+def pack_versions(settings: Settings, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The packs that the systems and the platform have, and their versions."""
     wanted: dict[str, str] = dict.fromkeys(COMMON_PACKS, "v1") | {str(name): v for name, v in settings.packs.items()}
     for profile in profiles:
         wanted |= dict.fromkeys(profile.packs, settings.systems[profile.system].pack)
-    return [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
+    return dict(sorted(wanted.items()))
+
+
+def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+    wanted = pack_versions(settings, profiles)
+    shipped = [rules.pack(name, major, settings.override) for name, major in wanted.items()]
+    return [*shipped, *_own_packs(settings, {*wanted, PACK})]
+
+
+def _own_packs(settings: Settings, taken: set[str]) -> list[Pack]:
+    """The packs that the user brings. Refused if one is called as another: overrides go by that name."""
+    found = []
+    for system, wanted in settings.systems.items():
+        for path in wanted.own_packs:
+            pack = own.pack(path, system, settings.override, ROOT)
+            if pack.name in taken:
+                raise Refused(f"{path}/pack.yaml: pack: there is a pack {pack.name!r} already; give it another name")
+            taken.add(pack.name)
+            found.append(pack)
+    return found
 
 
 def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], list[LeftOut]]:
@@ -127,14 +184,16 @@ def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[Rule
         if lacking:
             names = ", ".join(alert.name for alert in file.alerts)
             because = f"needs {', '.join(lacking)}, which this environment does not run"
-            left_out.append(LeftOut(what=f"rules/{file.path} ({names})", because=because))
+            left_out.append(LeftOut(what=f"{file.source} ({names})", because=because))
         else:
             kept.append(file)
     return kept, left_out
 
 
 def _deployed(files: Iterable[RuleFile]) -> list[File]:
-    return [File(path=f"{prometheus.RULES}/{file.path}", text=file.text) for file in files]
+    """The rule files for Prometheus."""
+    mine = (file for file in files if file.engine == "prometheus")
+    return [File(path=f"{prometheus.RULES}/{file.path}", text=file.text) for file in mine]
 
 
 def _by_name(services: Iterable[Service]) -> tuple[Service, ...]:
@@ -149,9 +208,13 @@ def _demand(plan: Plan, to: Reach, written: Sequence[str]) -> None:
     ]
     for profile in plan.profiles:
         problems += jobs.problems(profile, plan.settings.systems[profile.system])
+    problems += routing.unknown(plan.profiles, plan.settings.receivers)
+    problems += routing.clashes(plan.profiles)
     problems += routing.unreachable(plan.profiles, to)
+    problems += routing.uncaptured(plan.profiles, plan.settings)
     problems += [
-        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}. Give it with "
+        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}"
+        f"{routing.WHY.get(secret.secret, '')}. Give it with "
         f"`pulumi config set --secret --path 'watchstack:secrets.{secret.secret}'`, or `file: PATH` in the stack file"
         for service in plan.services
         for secret in service.secrets

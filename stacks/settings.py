@@ -6,23 +6,34 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from apps.routing import Told
+from stacks.names import Label, Name, SecretName, Severity
 from stacks.strict import Refused, Strict, load
 from stacks.units import Duration, Size, Wait
 
 PROJECT = "watchstack"
 SECRETS = f"{PROJECT}:secrets"
+
 # The name of the capture receiver, where an address is asked for.
 CAPTURE = "capture"
 Version = Annotated[str, Field(pattern=r"^v[1-9][0-9]*$")]
-Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 ServiceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*(:[0-9]{1,5})?$")]
 HostPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$")]
 Target = Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+|[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$")]
 Smarthost = Annotated[str, Field(pattern=r"^(capture|[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$")]
 Mail = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+
+
+def _inside(path: str) -> str:
+    if not path or ".." in Path(path).parts:
+        raise ValueError("a path here is relative to the root of the repository, and without `..`")
+    return path
+
+
+# Read while the Plan is made, so that what it says is reviewed with the stack file.
+RepositoryPath = Annotated[str, AfterValidator(_inside)]
 
 
 class PostgresExporter(Strict):
@@ -31,14 +42,14 @@ class PostgresExporter(Strict):
     address: HostPort = Field(description="Where the server is.", examples=["127.0.0.1:5432"])
     database: str = Field("postgres", description="The database to connect to.")
     user: str = Field("postgres", description="A role with `pg_monitor`.")
-    password: Name = Field(description="Name of the secret with its password.")
+    password: SecretName = Field(description="Name of the secret with its password.")
 
 
 class RedisExporter(Strict):
     """A Redis server to watch."""
 
     address: HostPort = Field(description="Where the server is.", examples=["127.0.0.1:6379"])
-    password: Name | None = Field(default=None, description="Name of the secret with its password.")
+    password: SecretName | None = Field(default=None, description="Name of the secret with its password.")
 
 
 class Exporters(Strict):
@@ -60,11 +71,17 @@ class System(Strict):
         "`:port` where its ports are in different places. Not with `workload`.",
         examples=[{"boss-workflow": "127.0.0.1:8000"}],
     )
-    token: Name | None = Field(
+    token: SecretName | None = Field(
         default=None, description="Name of the secret with the bearer token that the application asks of a scrape."
     )
     jobs: tuple[Name, ...] = Field((), description="Scrape jobs of the profile that are off unless named here.")
     exporters: Exporters = Field(Exporters(), description="Servers that the system uses, watched by real exporters.")
+    objectives: tuple[RepositoryPath, ...] = Field(
+        (), description="Files with more objectives, in [Sloth's format](objectives.md#sloth-files)."
+    )
+    own_packs: tuple[RepositoryPath, ...] = Field(
+        (), description="Directories with [rule packs of your own](own-packs.md)."
+    )
 
     @model_validator(mode="after")
     def _one_application(self) -> "System":
@@ -74,6 +91,9 @@ class System(Strict):
 
 
 class Prometheus(Strict):
+    replicas: int = Field(
+        default=1, ge=1, le=5, description="How many of them. Each scrapes everything and evaluates every rule."
+    )
     scrape_interval: Duration = Field("15s", description="How often a target is scraped.")
     evaluation_interval: Duration = Field("15s", description="How often rules are evaluated.")
     retention: Duration = Field("15d", description="How long samples are kept.")
@@ -81,6 +101,9 @@ class Prometheus(Strict):
 
 
 class Alertmanager(Strict):
+    replicas: int = Field(
+        default=1, ge=1, le=5, description="How many of them. They agree on who notifies; any one that is left does."
+    )
     retention: Duration = Field("120h", description="How long notifications and silences are remembered.")
     volume: Size = Field("256MB", description="Size of the volume.")
 
@@ -106,7 +129,7 @@ class Email(Strict):
     sender: Mail = Field(alias="from", description="The address that mail comes from.")
     to: tuple[Mail, ...] = Field(description="Who gets it.", min_length=1)
     username: str | None = Field(default=None, description="To log in with.")
-    password: Name | None = Field(default=None, description="Name of the secret with the password.")
+    password: SecretName | None = Field(default=None, description="Name of the secret with the password.")
     tls: bool = Field(default=True, description="Refuse to send without TLS.")
 
     @property
@@ -131,9 +154,7 @@ class Override(Strict):
         default=None, description="The number in the condition, for alerts whose pack declares one."
     )
     wait: Wait | None = Field(default=None, alias="for", description="How long the condition must hold.")
-    severity: Literal["critical", "warning", "info"] | None = Field(
-        default=None, description="Another severity, and so other receivers."
-    )
+    severity: Severity | None = Field(default=None, description="Another severity, and so other receivers.")
     labels: dict[Label, str] = Field({}, description="Labels in addition, or in place of its own.")
     disabled: bool = Field(default=False, description="Leave the alert out.")
     because: str = Field(description="The reason, shown with the alert.", min_length=8)
@@ -193,7 +214,8 @@ class Settings(Strict):
         default=1,
         ge=1,
         le=120,
-        description="For drills: how many times shorter all waits and ranges are. `durable` takes only 1.",
+        description="For drills: how many times shorter all ranges and waits of rules and routes are. "
+        "Not with `durable`.",
     )
     external_labels: dict[Label, str] = Field(
         {},
@@ -201,7 +223,7 @@ class Settings(Strict):
         "environment's name unless given.",
     )
     systems: dict[Name, System] = Field(description="The monitored systems. The first also gets the platform's alerts.")
-    packs: dict[Literal["platform", "containers", "kubernetes"], Version] = Field(
+    packs: dict[Literal["platform", "containers", "kubernetes", "logs"], Version] = Field(
         {},
         description="Versions of the packs that every environment has, as far as it runs what they need; else `v1`.",
     )
@@ -215,6 +237,9 @@ class Settings(Strict):
         Switch(), description="A receiver that keeps what it is sent, for tests, drills and a first try."
     )
     email: Email | None = Field(default=None, description="The mail server. Without it, receivers send no mail.")
+    receivers: dict[Name, Told] = Field(
+        {}, description="Other ways to tell a receiver of a profile, in place of those that the profile gives."
+    )
     override: dict[str, Override] = Field({}, description="Changes to shipped alerts, by `<pack>/<alert>`.")
     secrets: dict[Name, Secret] = Field({}, description="Secrets by name: Discord webhook, heartbeat address.")
 
@@ -225,6 +250,8 @@ class Settings(Strict):
         captured = [name for name, secret in self.secrets.items() if secret.capture]
         if captured and not self.capture.enabled:
             raise ValueError(f"secrets {', '.join(captured)} point at the capture receiver, which is not enabled")
+        if self.prometheus.replicas > 1 and "replica" in self.external_labels:
+            raise ValueError("the label `replica` of external_labels is what replicas of Prometheus are told apart by")
         if self.email and self.email.captured and not self.capture.enabled:
             raise ValueError("email.smarthost is the capture receiver, which is not enabled")
         if self.fast_forward > 1 and self.lifecycle == "durable":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import MakePlan
 
+import checks
 from checks import disk, loki, ports, routing, secrets
 
 HERE = Path()
@@ -82,3 +83,15 @@ def test_a_disk_too_small_is_named_with_what_is_asked_and_what_there_is(make_pla
 def test_loki_keeps_at_least_a_day(make_plan: MakePlan) -> None:
     [problem] = loki.check(make_plan(loki={"retention": "12h"}), HERE)
     assert "watchstack:loki.retention: 12h is too short" in problem
+
+
+def test_a_check_whose_program_is_not_there_is_not_made_and_said_so(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WATCHSTACK_CACHE", str(tmp_path))
+    monkeypatch.setattr(checks, "CHECKS", tuple(check for check in checks.CHECKS if check.name == "alertroutes"))
+    made = make_plan(missing={"alertroutes": "there is no `go` on PATH"})
+    assert checks.run(made) == []
+    reasons = {left_out.what: left_out.because for left_out in made.left_out}
+    assert reasons["check alertroutes"] == "there is no `go` on PATH"
+    assert "check alertroutes" not in {left_out.what for left_out in make_plan().left_out}

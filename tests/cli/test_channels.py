@@ -21,8 +21,11 @@ ALERT = Alert(
     place="",
     seen="",
 )
-TEXT = f"**ShopErrors** shop/api critical firing\nsummary\n\nRunbook: {RUNBOOK}\n"
+TEXT = f"**ShopErrors** shop/api critical firing\n\nsummary\n\n[Runbook]({RUNBOOK}) · [Silence](http://x)\n"
+PLAIN = f"ShopErrors shop/api critical firing\nsummary\nRunbook: {RUNBOOK}\n"
+MARKED = f"*ShopErrors* shop/api critical firing\nsummary\n<{RUNBOOK}|Runbook>\n"
 DISCORD = Channel(receiver="people", integration="discord", resolved=True, path="/discord")
+TEAMS = Channel(receiver="people", integration="msteamsv2", resolved=True, path="/teams")
 SLACK = Channel(receiver="people", integration="slack", resolved=True, path="/slack", mark="#urgent")
 MAIL = Channel(receiver="people", integration="email", resolved=True, path="/email")
 HOOK = Channel(receiver="people", integration="webhook", resolved=True, path="/webhook", mark="people")
@@ -72,9 +75,10 @@ def _hook(status: str = "firing", **labels: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("channel", "body"),
     [
+        (TEAMS, {"attachments": [{"content": {"body": [{"text": TEXT.replace("/api", "/a\\pi")}]}}]}),
         (DISCORD, {"embeds": [{"title": "[FIRING:1]", "description": TEXT}]}),
-        (SLACK, {"channel": "#urgent", "attachments": [{"text": TEXT}]}),
-        (MAIL, {"subject": "[FIRING:1] ShopErrors", "text": TEXT}),
+        (SLACK, {"channel": "#urgent", "attachments": [{"text": MARKED}]}),
+        (MAIL, {"subject": "[FIRING:1] ShopErrors", "text": PLAIN}),
         (HOOK, _hook()),
     ],
     ids=lambda value: value.integration if isinstance(value, Channel) else "",
@@ -92,7 +96,7 @@ def test_a_notification_that_says_it_all_counts_and_one_of_the_other_state_does_
     ("channel", "body", "status"),
     [
         (DISCORD, {"description": TEXT.replace("critical", "warning")}, "firing"),
-        (DISCORD, {"description": TEXT.replace("Runbook", "Page")}, "firing"),
+        (DISCORD, {"description": TEXT.replace("runbooks", "pages")}, "firing"),
         (DISCORD, {"description": TEXT.replace("ShopErrors", "ShopErrorsToo")}, "firing"),
         (SLACK, {"channel": "#other", "attachments": [{"text": TEXT}]}, "firing"),
         (HOOK, _hook(severity="warning"), "firing"),

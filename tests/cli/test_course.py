@@ -36,7 +36,7 @@ def _course(*channels: Channel, before: dict[tuple[str, str], Count] | None = No
 
 
 def _sight(at: float, state: str = "", *told: str, held: Sequence[Any] = (), sent: int = 0) -> Sight:
-    texts = [f"**ShopErrors** shop/api warning {status}\nRunbook: {RUNBOOK}\n" for status in told]
+    texts = [f"ShopErrors shop/api warning {status}\nRunbook: {RUNBOOK}\n" for status in told]
     return Sight(
         at=at,
         states={("shop", "ShopErrors"): state} if state else {},

@@ -21,7 +21,7 @@ def _play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr("cli.common.STACK_FILES", tmp_path)
     monkeypatch.setattr("cli.fire._EVERY", 0.01)
     # The slowest route waits for five minutes; the played one for nothing.
-    monkeypatch.setattr("stacks.routing.slowest", lambda _profiles, _labels: 0.0)
+    monkeypatch.setattr("stacks.routes.slowest", lambda _profiles, _labels: 0.0)
     with world.running(World(world.environment(tmp_path), {})) as running:
         yield running
 

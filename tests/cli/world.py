@@ -20,7 +20,7 @@ from stacks import plan
 from stacks.plan import Plan
 from stacks.settings import from_stack_file
 
-PORTS = {9090: "prometheus", 9093: "alertmanager", 9099: "capture", 8000: "boss-workflow"}
+PORTS = {9090: "prometheus", 9093: "alertmanager", 9099: "capture", 3100: "loki", 8000: "boss-workflow"}
 RUNBOOK = "https://watchstack.dev/runbooks"
 
 
@@ -69,6 +69,9 @@ class World:
             return {}
         return [self._held(labels) for labels in self._holding()]
 
+    def _loki(self, _method: str, _path: str, _body: Any) -> Any:
+        return {"data": {"alerts": None}}
+
     def _capture(self, _method: str, _path: str, _body: Any) -> Any:
         return self.notifications
 
@@ -89,7 +92,7 @@ class World:
     def _tell(self, alert: str, status: str) -> None:
         labels = self._labels(alert)
         about = f"{labels['system']}/{labels['component']} {labels['severity']}"
-        text = f"**{alert}** {about} {status}\nsummary\n\nRunbook: {RUNBOOK}/{alert}\n"
+        text = f"**{alert}** {about} {status}\n\nsummary\n\n[Runbook]({RUNBOOK}/{alert}) · [Silence](http://x)\n"
         body = {"embeds": [{"title": f"[{status.upper()}] {alert}", "description": text}]}
         self.notifications.append({"received": "2026-01-31T12:00:00Z", "path": "/discord", "body": body})
 

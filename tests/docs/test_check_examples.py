@@ -15,6 +15,8 @@ from stacks import render
 from stacks.plan import Plan
 
 CHECK = {check.name: check.judge for check in CHECKS}
+# What is wrong with these files stands in their first lines; other tests see to it that it is so.
+APPS = Path(__file__).resolve().parents[1] / "apps"
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "checks"
 HERE = Path()
 
@@ -32,6 +34,10 @@ def _example(check: str) -> list[str]:
     return [_steady(line) for line in found[1].splitlines()]
 
 
+def _first_line(file: Path) -> str:
+    return file.read_text().partition("\n")[0].removeprefix("# ")
+
+
 def _steady(line: str) -> str:
     for pattern, word in VARYING:
         line = re.sub(pattern, word, line)
@@ -46,7 +52,13 @@ def test_routing(make_plan: MakePlan) -> None:
     made = make_plan()
     alert = next(alert for alert in made.alerts if alert.name == "SlowAPIResponses")
     astray = replace(alert, labels={**alert.labels, "severity": "page"})
-    assert _said("routing", replace(made, alerts=(astray,))) == _example("routing")
+    said, idle = _example("routing")
+    assert _said("routing", replace(made, alerts=(astray,))) == [said]
+    assert idle == f"routing: {_first_line(APPS / 'bad' / 'route-of-no-alert.yaml')}"
+
+
+def test_alertroutes() -> None:
+    assert _example("alertroutes") == [f"alertroutes: {_first_line(APPS / 'wrong.routing.yaml')}"]
 
 
 def test_secrets(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

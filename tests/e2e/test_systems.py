@@ -204,7 +204,7 @@ def test_the_alert_of_the_hosts_memory_is_mailed_and_ends_with_its_threshold(
 
 
 def _mailed(environment: Environment, text: str) -> list[Any]:
-    found: list[Any] = environment.get(9099, "/notifications", path="/email", contains=f"**MemoryUsageHigh** {text}")
+    found: list[Any] = environment.get(9099, "/notifications", path="/email", contains=f"MemoryUsageHigh {text}")
     return found
 
 
