@@ -25,13 +25,17 @@ class Target(Strict):
 
 
 class Job(Strict):
-    """A scrape job. `honor_labels`: labels of the exposition win over those of the target."""
+    """A scrape job. `honor_labels`: labels of the exposition win over those of the target.
+
+    `program` has a catalogue of what it exposes, which counts where it is the real one that answers.
+    """
 
     job: Name
     targets: tuple[Target, ...] = Field(min_length=1)
     path: str = "/metrics"
     interval: Duration | None = None
     honor_labels: bool = False
+    program: str | None = None
     enabled: bool = Field(default=True, description="False: scraped only where the stack file names it in `jobs`.")
 
 

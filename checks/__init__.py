@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 class Check:
     """A named judgement: a Plan and its rendered files in, problems out.
 
-    `files_of` names the services whose files decide, alone or with `sources`, files of the repository: a pass can be
-    remembered by their digest. `optional`: a product without which the check is not made.
+    A pass is remembered by the digest of what decides alone: the files of the services `files_of`, all of which must
+    run, and with `sources` these files of the clone, the settings and what they leave out.
+    `optional`: a product without which the check is not made.
     """
 
     name: str
@@ -38,6 +39,12 @@ class Result:
     problems: tuple[str, ...]
     seconds: float
     remembered: bool
+
+
+def _references(plan: Plan, tree: Path) -> list[str]:
+    from checks import references  # noqa: PLC0415 - with its parser, only where a pass is not remembered
+
+    return references.check(plan, tree)
 
 
 CHECKS = (
@@ -57,6 +64,19 @@ CHECKS = (
     Check(name="loki", judge=loki.check, files_of=("loki",)),
     Check(name="jaeger", judge=jaeger.check, files_of=("jaeger",)),
     Check(name="collector", judge=collector.check, files_of=("otel-collector",)),
+    Check(
+        name="references",
+        judge=_references,
+        files_of=("prometheus", "alertmanager"),
+        sources=(
+            "apps/*",
+            "catalogue/*",
+            "checks/inhibitions.py",
+            "dashboards/*.py",
+            "rules/*/v*/pack.yaml",
+            "requirements.txt",
+        ),
+    ),
 )
 
 
@@ -86,7 +106,7 @@ def _can(check: Check) -> bool:
 
 def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> Result:
     start = time.monotonic()
-    passed = _passed(check, files) if check.files_of else None
+    passed = _passed(check, plan, files) if check.files_of else None
     if passed and passed.exists():
         return Result(check=check.name, problems=(), seconds=time.monotonic() - start, remembered=True)
     try:
@@ -98,9 +118,13 @@ def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> 
     return Result(check=check.name, problems=problems, seconds=time.monotonic() - start, remembered=False)
 
 
-def _passed(check: Check, files: dict[str, str]) -> Path:
-    """Where a pass is kept. It depends on the check itself, the programs' versions, the settings and the files."""
+def _passed(check: Check, plan: Plan, files: dict[str, str]) -> Path:
+    """Where a pass is kept. It depends on the check itself, the programs' versions, and what the check says."""
     deciding = [ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml"]
-    deciding += [path for glob in check.sources for path in ROOT.glob(glob) if path.is_file()]
-    own = {path: text for path, text in files.items() if path.partition("/")[0] in check.files_of}
-    return remember.key(f"passed-{check.name}", deciding, [part for pair in own.items() for part in pair])
+    deciding += [path for pattern in check.sources for path in ROOT.glob(pattern) if path.is_file()]
+    own = [(path, text) for path, text in files.items() if path.partition("/")[0] in check.files_of]
+    texts = [part for pair in own for part in pair]
+    if check.sources:
+        texts += [plan.settings.model_dump_json(exclude={"secrets"}), *sorted(plan.lacking)]
+        texts += [part for file in plan.pruned for part in (file.path, file.text)]
+    return remember.key(f"passed-{check.name}", deciding, texts)

@@ -3,6 +3,7 @@
 Importing this package is cheap: grafanalib is imported with the first dashboard that is built.
 """
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from dashboards.board import Board, PanelQuery, with_refs
 from dashboards.variables import runnable
 from toolchain import remember
 
-__all__ = ["Board", "PanelQuery", "build", "names", "queries", "render", "runnable"]
+__all__ = ["Board", "PanelQuery", "build", "left_out", "names", "queries", "render", "runnable"]
 
 _MODULES = ("boss_workflow", "stack_health")
 
@@ -34,10 +35,31 @@ def build(name: str, without: frozenset[str] = frozenset()) -> Board:
 
 def render(name: str, without: frozenset[str] = frozenset()) -> str:
     """The JSON file of a dashboard, as Grafana provisions it; errors as `build`."""
+    return remember.text(_place("dashboard", name, without), lambda: _made(name, without))
+
+
+def left_out(name: str, without: frozenset[str]) -> dict[tuple[str, ...], list[str]]:
+    """The panels and links of a dashboard that are left out, by the components that they lack; errors as `build`."""
+    place = _place("left-out", name, without)
+    # JSON has no tuples for keys.
+    found = json.loads(remember.text(place, lambda: json.dumps([*_lacking(build(name), without).items()])))
+    return {tuple(components): titles for components, titles in found}
+
+
+def _lacking(board: Board, without: frozenset[str]) -> dict[tuple[str, ...], list[str]]:
+    found: dict[tuple[str, ...], dict[str, None]] = {}
+    panels = [(panel.body.title, panel.needs) for panel in board.panels if panel.queries]
+    links = [*board.links, *(link for panel in board.panels if not panel.needs & without for link in panel.links)]
+    for title, needs in [*panels, *((f"link {link.title}", link.needs) for link in links)]:
+        if lacking := tuple(sorted(needs & without)):
+            found.setdefault(lacking, {})[title] = None
+    return {components: list(titles) for components, titles in found.items()}
+
+
+def _place(kind: str, name: str, without: frozenset[str]) -> Path:
     # Besides this package, the pinned grafanalib decides what comes out.
     here = Path(__file__).parent
-    place = remember.key(f"dashboard-{name}", [*here.glob("*.py"), here.parent / "requirements.txt"], sorted(without))
-    return remember.text(place, lambda: _made(name, without))
+    return remember.key(f"{kind}-{name}", [*here.glob("*.py"), here.parent / "requirements.txt"], sorted(without))
 
 
 def _made(name: str, without: frozenset[str]) -> str:
@@ -57,6 +79,7 @@ def queries(name: str, without: frozenset[str] = frozenset()) -> tuple[PanelQuer
             expr=query.expr,
             instant=query.instant,
             empty_when=query.empty_when,
+            legend=query.legend,
         )
         for panel in build(name, without).panels
         for ref, query in with_refs(panel.queries)

@@ -68,6 +68,7 @@ class PanelQuery:
     expr: str
     instant: bool
     empty_when: str | None
+    legend: str
 
 
 def with_refs(queries: Sequence[Query]) -> tuple[tuple[str, Query], ...]:

@@ -1,13 +1,15 @@
 """The Plan: everything an environment will be, as frozen values, before anything is touched."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import apps
+import dashboards
 import rules
 from apps import Process, Profile
-from rules import Alert, Pack, RuleFile, own, pack_info, target_missing
+from catalogue import exposed
+from rules import Alert, Pack, Record, RuleFile, own, pack_info, target_missing
 from rules.objectives import PACK, Slo
 from stacks import fast_forward, inventory, jobs, objectives, routing
 from stacks.jobs import LeftOut
@@ -32,7 +34,10 @@ OPTIONAL = frozenset({"cadvisor", grafana.NAME, jaeger.NAME, loki.NAME, collecto
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`services` holds what runs; `absent` what should and cannot, with its files all the same."""
+    """`services` holds what runs; `absent` what should and cannot, with its files all the same.
+
+    `pruned` are the rule files that are left out.
+    """
 
     settings: Settings
     ground: Ground
@@ -41,6 +46,8 @@ class Plan:
     jobs: tuple[ScrapeJob, ...]
     alerts: tuple[Alert, ...]
     objectives: tuple[Slo, ...]
+    records: tuple[Record, ...]
+    pruned: tuple[RuleFile, ...]
     dashboards: tuple[str, ...]
     profiles: tuple[Profile, ...]
     left_out: tuple[LeftOut, ...]
@@ -75,7 +82,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     to = inventory.reach(settings, ground, simulated)
     pages = _dashboard_pages(ground, profiles)
     packs = _packs(settings, profiles)
-    files, pruned = _prune(packs, names | _known(settings, simulated))
+    files, pruned = _run(packs, names | _known(settings, simulated))
     files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
     described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules, pages)
@@ -85,13 +92,16 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     absent = [service for service in described if service.name not in names]
 
     scraped, left_out = _jobs(settings, ground, running, profiles)
+    files, unscraped = _scraped(files, scraped, profiles)
+    pruned |= unscraped
     slos = objectives.of_systems(settings, profiles, ROOT)
     made = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
     made += objectives.files(settings, slos)
     files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
     alertmanagers = alertmanager.addresses(settings, ground)
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
-    left_out += pruned
+    left_out += pruned.values()
+    left_out += _panels(settings, boards, lacking)
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
     if ALERTROUTES in missing:
         left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
@@ -108,6 +118,8 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         jobs=scraped,
         alerts=tuple(alert for file in files for alert in file.alerts),
         objectives=slos,
+        records=tuple(record for file in files for record in file.records),
+        pruned=tuple(file for pack in packs for file in pack.files if file.path in pruned),
         dashboards=boards,
         profiles=profiles,
         left_out=tuple(left_out),
@@ -121,10 +133,10 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
 def _jobs(
     settings: Settings, ground: Ground, running: Sequence[Service], profiles: Sequence[Profile]
 ) -> tuple[tuple[ScrapeJob, ...], list[LeftOut]]:
-    names = {name for service in running for name in (service.name, *service.aliases)}
+    products = {name: service.product for service in running for name in (service.name, *service.aliases)}
     found, left_out = [prometheus.own_job(ground, settings.prometheus.replicas), *jobs.own(ground, running)], []
     for profile in profiles:
-        more, without = jobs.of_system(ground, profile, settings.systems[profile.system], names)
+        more, without = jobs.of_system(ground, profile, settings.systems[profile.system], products)
         found += more
         left_out += without
     return tuple(sorted(found, key=lambda job: job.job)), left_out
@@ -176,18 +188,56 @@ def _own_packs(settings: Settings, taken: set[str]) -> list[Pack]:
     return found
 
 
-def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], list[LeftOut]]:
-    """The rule files whose components all run, and a line for each of the others."""
-    kept, left_out = [], []
-    for file in (file for pack in packs for file in pack.files):
-        lacking = sorted(set(file.requires) - components)
-        if lacking:
-            names = ", ".join(alert.name for alert in file.alerts)
-            because = f"needs {', '.join(lacking)}, which this environment does not run"
-            left_out.append(LeftOut(what=f"{file.source} ({names})", because=because))
-        else:
-            kept.append(file)
-    return kept, left_out
+def _run(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], dict[str, LeftOut]]:
+    """The rule files whose components all run, and why, by path, the others are left out."""
+    files = [file for pack in packs for file in pack.files]
+    reasons = {file.path: _not_run({*file.requires} - components) for file in files}
+    return _kept(files, reasons)
+
+
+def _scraped(
+    files: Sequence[RuleFile], jobs: Sequence[ScrapeJob], profiles: Sequence[Profile]
+) -> tuple[list[RuleFile], dict[str, LeftOut]]:
+    """The rule files whose metrics somebody exposes, and why, by path, the others are left out."""
+    # Of all that is exposed a plan needs to know only where a file asks for it.
+    if not (asking := [file for file in files if file.metrics]):
+        return [*files], {}
+    scraped = exposed.names(jobs, profiles)
+    reasons = {file.path: _not_scraped([name for name in file.metrics if name not in scraped]) for file in asking}
+    return _kept(files, reasons)
+
+
+def _kept(files: Sequence[RuleFile], reasons: Mapping[str, str]) -> tuple[list[RuleFile], dict[str, LeftOut]]:
+    left_out = {
+        file.path: LeftOut(what=_listed(file.source, [alert.name for alert in file.alerts]), because=because)
+        for file in files
+        if (because := reasons.get(file.path))
+    }
+    return [file for file in files if file.path not in left_out], left_out
+
+
+def _not_run(components: Collection[str]) -> str:
+    return f"needs {', '.join(sorted(components))}, which this environment does not run" if components else ""
+
+
+def _not_scraped(metrics: Sequence[str]) -> str:
+    more = f" and {len(metrics) - 1} more" if len(metrics) > 1 else ""
+    return f"needs {metrics[0]}{more}, which no scrape job of this environment brings" if metrics else ""
+
+
+def _listed(what: str, parts: Sequence[str]) -> str:
+    return f"{what} ({', '.join(parts)})"
+
+
+def _panels(settings: Settings, boards: Sequence[str], lacking: frozenset[str]) -> list[LeftOut]:
+    """A line for the panels and links of each dashboard that lack the same components."""
+    if not settings.grafana.enabled:
+        return []
+    return [
+        LeftOut(what=_listed(f"dashboards/{board}", titles), because=_not_run(needs))
+        for board in boards
+        for needs, titles in dashboards.left_out(board, lacking).items()
+    ]
 
 
 def _deployed(files: Iterable[RuleFile]) -> list[File]:

@@ -32,7 +32,7 @@ def _play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr("cli.common.STACK_FILES", tmp_path)
     monkeypatch.setattr("cli.drill._EVERY", 0.01)
     monkeypatch.setattr("stacks.routes.slowest", lambda _profiles, _labels: 0.0)
-    with world.running(World(world.environment(tmp_path), dict(FAULTS))) as running:
+    with world.played(tmp_path, dict(FAULTS)) as running:
         yield running
 
 

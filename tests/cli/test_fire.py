@@ -22,7 +22,7 @@ def _play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr("cli.fire._EVERY", 0.01)
     # The slowest route waits for five minutes; the played one for nothing.
     monkeypatch.setattr("stacks.routes.slowest", lambda _profiles, _labels: 0.0)
-    with world.running(World(world.environment(tmp_path), {})) as running:
+    with world.played(tmp_path, {}) as running:
         yield running
 
 

@@ -4,9 +4,9 @@ It goes one step on each time that Prometheus is asked, so that tests wait for n
 """
 
 import json
-import socket
+import random
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from stacks import plan
 from stacks.plan import Plan
@@ -134,25 +135,24 @@ class World:
         return "\n".join(lines) + "\n"
 
 
-def free_offset() -> int:
-    """A port offset at which nothing listens where the world will."""
-    for offset in range(40000, 47000, 100):
-        with ExitStack() as bound:
-            try:
-                for port in PORTS:
-                    bound.enter_context(closing(socket.create_server(("127.0.0.1", port + offset))))
-            except OSError:
-                continue
-            return offset
-    raise AssertionError("no free block of ports")
+@contextmanager
+def played(directory: Path, raises: dict[str, str]) -> Iterator[World]:
+    """The environment `play`, whose stack file is in this directory, served for the length of a block."""
+    for attempt in Retrying(stop=stop_after_attempt(50), retry=retry_if_exception_type(OSError), reraise=True):
+        with attempt:
+            # Tests run side by side, and ports are taken by whoever is first.
+            world = World(_planned(directory, random.randrange(30000, 47000, 100)), raises)
+            servers = _served(world)
+    with servers:
+        yield world
 
 
-def environment(directory: Path) -> Plan:
-    """The Plan of `play`, whose stack file is in this directory: Boss Workflow, simulated, where nobody listens yet."""
+def _planned(directory: Path, offset: int) -> Plan:
+    """Boss Workflow, simulated."""
     settings = {
         "target": "local",
         "lifecycle": "ephemeral",
-        "port_offset": free_offset(),
+        "port_offset": offset,
         "systems": {"boss-workflow": {"workload": True}},
         "secrets": {"discord-webhook": {"capture": "discord"}},
     }
@@ -161,9 +161,8 @@ def environment(directory: Path) -> Plan:
     return plan.make(from_stack_file(file, "play"), {})
 
 
-@contextmanager
-def running(world: World) -> Iterator[World]:
-    """The world, served at the ports of its Plan for the length of a block."""
+def _served(world: World) -> ExitStack:
+    """The running servers of all services; OSError, and none runs, where a port is taken."""
     with ExitStack() as stack:
         for port, service in PORTS.items():
             server = ThreadingHTTPServer(("127.0.0.1", world.plan.ground.bind(port)), _handler(world, service))
@@ -172,7 +171,7 @@ def running(world: World) -> Iterator[World]:
             stack.callback(thread.join)
             stack.callback(server.server_close)
             stack.callback(server.shutdown)
-        yield world
+        return stack.pop_all()
 
 
 def _handler(world: World, service: str) -> type[BaseHTTPRequestHandler]:

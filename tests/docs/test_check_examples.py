@@ -77,6 +77,13 @@ def test_loki(make_plan: MakePlan) -> None:
     assert _said("loki", make_plan(loki={"retention": "12h"})) == _example("loki")
 
 
+def test_references(make_plan: MakePlan) -> None:
+    made = make_plan()
+    alert = next(alert for alert in made.alerts if alert.name == "HighErrorRate")
+    misspelt = replace(alert, expr='sum(rate(http_requests_total{staus=~"5.."}[5m])) > 5')
+    assert _said("references", replace(made, alerts=(misspelt,))) == _example("references")
+
+
 def test_ports(make_plan: MakePlan) -> None:
     with _taken_port() as port:
         # The highest port of the stack, so that the offset to any free port is one that the settings take.

@@ -8,6 +8,7 @@ import yaml
 from conftest import MakePlan, seen
 
 from stacks import plan, render, settings
+from stacks.plan import Plan
 from stacks.services import prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,18 @@ def test_the_plan_needs_no_pulumi() -> None:
 def test_only_targets_import_a_provider() -> None:
     importing = [
         str(path.relative_to(ROOT))
-        for top in ("apps", "checks", "cli", "dashboards", "instrument", "rules", "stacks", "toolchain", "workloads")
+        for top in (
+            "apps",
+            "catalogue",
+            "checks",
+            "cli",
+            "dashboards",
+            "instrument",
+            "rules",
+            "stacks",
+            "toolchain",
+            "workloads",
+        )
         for path in (ROOT / top).rglob("*.py")
         if any(line.startswith(("import pulumi", "from pulumi")) for line in path.read_text().splitlines())
     ]
@@ -101,6 +113,32 @@ def test_a_component_that_is_switched_off_takes_its_rules_and_panels_along(make_
     assert {"loki", "otel-collector"} <= made.lacking
     assert not [alert for alert in made.alerts if alert.name.startswith(("Loki", "Collector", "LogsNot"))]
     assert '"uid": "loki"' not in render.tree(made)["grafana/etc/dashboards/stack-health.json"]
+
+
+def _left_out(made: Plan) -> dict[str, str]:
+    return {left_out.what: left_out.because for left_out in made.left_out}
+
+
+def test_panels_and_links_that_are_left_out_are_named_with_the_reason(make_plan: MakePlan) -> None:
+    reasons = _left_out(make_plan(loki={"enabled": False}))
+    because = "needs loki, which this environment does not run"
+    assert reasons["dashboards/stack-health (Log lines received by Loki, Log bytes received by Loki)"] == because
+    assert reasons["dashboards/boss-workflow (Error Logs, link Logs, link Error logs)"] == because
+    assert not [what for what in _left_out(make_plan()) if what.startswith("dashboards/")]
+    without = make_plan(loki={"enabled": False}, grafana={"enabled": False})
+    assert not [what for what in _left_out(without) if what.startswith("dashboards/")]
+
+
+def test_a_rule_file_whose_metrics_nobody_exposes_is_left_out_and_named(make_plan: MakePlan) -> None:
+    simulated = make_plan(systems={"phase5": {"workload": True}}, secrets={"slack-webhook": {"capture": "slack"}})
+    [because] = [because for what, because in _left_out(simulated).items() if "kubernetes/v1/nodes.yml" in what]
+    assert because == "needs kube_node_spec_taint and 4 more, which no scrape job of this environment brings"
+    assert "KubeNodeNotReady" not in {alert.name for alert in simulated.alerts}
+    assert "kubernetes/v1/nodes.yml" in {file.path for file in simulated.pruned}
+    # The real one exposes them all.
+    targets = {"phase5-backend": "10.0.0.1:80", "kube-state-metrics": "10.0.0.1:81"}
+    real = make_plan(systems={"phase5": {"targets": targets}}, secrets={"slack-webhook": {"capture": "slack"}})
+    assert "KubeNodeNotReady" in {alert.name for alert in real.alerts}
 
 
 def test_an_override_changes_only_its_alert_and_keeps_the_other_files_as_they_are(make_plan: MakePlan) -> None:
