@@ -142,6 +142,7 @@ def test_counts_are_read_by_receiver_with_failures_of_every_reason() -> None:
     counts = attempts.read(METRICS)
     assert counts == {("people", "email"): Count(attempts=3, failures=2, requests=7, refused=6)}
     assert counts["people", "email"].delivered == 1
+    assert counts["people", "email"].and_also(Count(attempts=1, requests=1)).delivered == 2
     assert counts["people", "email"].since(Count(attempts=2, requests=5, refused=5)).delivered == 1
 
 

@@ -224,3 +224,26 @@ def test_a_test_notification_silences_nothing_that_is_real() -> None:
     rules: Any = routing.config([SHOP], NOWHERE)["inhibit_rules"]
     assert rules
     assert all('watchstack_drill=""' in rule["source_matchers"] for rule in rules)
+
+
+@pytest.mark.parametrize(
+    ("labels", "slowest"),
+    [
+        # `storage` waits as the routing of the profile does, and `urgent` for nothing: five minutes between two.
+        ({"system": "shop", "severity": "critical", "component": "disk"}, 300),
+        ({"system": "slow", "severity": "warning"}, 900),
+        ({"system": "slow", "severity": "critical"}, 600),
+        ({"system": "bridged"}, 300),
+    ],
+)
+def test_the_slowest_of_those_who_hear_it_is_known(labels: dict[str, str], slowest: float) -> None:
+    slow = _profile(
+        "slow",
+        [{"name": "late", "webhook": {"url": "hook"}}],
+        [
+            {"receiver": "late", "severity": "warning", "group_wait": "15m"},
+            {"receiver": "late", "severity": "critical", "group_wait": "0s"},
+        ],
+        group_interval="10m",
+    )
+    assert routes.slowest([SHOP, BRIDGED, slow], labels) == slowest
