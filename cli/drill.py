@@ -93,6 +93,8 @@ def plan_drills(plan: Plan, names: Iterable[str]) -> tuple[list[Planned], dict[s
             found.append(Planned(alert=alert, drill=profile.drills[alert.name]))
     if refused := [f"{name}: {reason}" for name, reason in without.items() if wanted]:
         raise Refused("\n".join(refused))
+    if not found:
+        raise Refused("nothing can be drilled here\n" + "\n".join(f"{name}: {why}" for name, why in without.items()))
     return found, without
 
 
@@ -122,14 +124,14 @@ def _run(plan: Plan, planned: Sequence[Planned], timeout: float, drilled: list[D
                     get_renderable=lambda: _table(plan, planned, drilled),
                 )
             )
-        standing = _states(plan).keys() if planned else set()
+        standing = _states(plan).keys()
         made = waves(planned)
         for number, wave in enumerate(made, start=1):
             _settle(plan, wave, standing, timeout)
             _wave(plan, wave, number, timeout, drilled)
         again = [one for one in drilled if len(made[one.wave - 1]) > 1 and (one.course.problem or one.course.inhibited)]
         for number, one in enumerate(again, start=len(made) + 1):
-            drilled.remove(one)
+            drilled[:] = [other for other in drilled if other is not one]
             _settle(plan, [one.course.planned], standing, timeout)
             _wave(plan, [one.course.planned], number, timeout, drilled)
 

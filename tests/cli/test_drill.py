@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import world
-from conftest import MakePlan
+from conftest import MakePlan, seen
 from typer.testing import CliRunner, Result
 from world import World
 
@@ -154,6 +154,15 @@ def test_a_real_server_takes_no_fault(make_plan: MakePlan) -> None:
     )
     with pytest.raises(Refused, match="GraphMemoryRedisDown: redis-exporter watches a real server here"):
         plan_drills(plan, ["GraphMemoryRedisDown"])
+
+
+def test_an_environment_in_which_nothing_can_be_drilled_is_refused(make_plan: MakePlan) -> None:
+    changes = {
+        f"boss-workflow/{name}": {"disabled": True, "because": "not today", "seen": seen(f"boss-workflow/{name}")}
+        for name in apps.profile("boss-workflow").drills
+    }
+    with pytest.raises(Refused, match="nothing can be drilled here"):
+        plan_drills(make_plan(override=changes), ())
 
 
 def test_real_systems_are_not_drilled(make_plan: MakePlan) -> None:
