@@ -62,10 +62,7 @@ class Manifest(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there.
-
-    `requires` names the services without which it would mean nothing.
-    """
+    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there."""
 
     pack: str
     file: str = ""
@@ -77,7 +74,6 @@ class Alert:
     place: str
     seen: str
     engine: Engine = "prometheus"
-    requires: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:

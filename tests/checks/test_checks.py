@@ -45,6 +45,17 @@ def test_an_alert_that_nobody_routes_is_named_with_file_and_line(
     assert "HighErrorRate" in (Path(__file__).parents[2] / file).read_text().splitlines()[int(line) - 1]
 
 
+def test_an_alert_on_logs_must_reach_somebody_whichever_system_the_log_is_of(make_plan: MakePlan) -> None:
+    systems = {"boss-workflow": {"workload": True}, "lmmc": {"workload": True}}
+    secrets = {name: {"capture": "x"} for name in ("discord-webhook", "lmmc-critical", "lmmc-warning", "lmmc-default")}
+    made = make_plan(systems=systems, secrets=secrets)
+    alert = next(alert for alert in made.alerts if alert.name == "LogFatal")
+    assert routing.check(replace(made, alerts=(alert,)), HERE) == []
+    # LMMC routes every severity, Boss Workflow does not.
+    [found] = routing.check(replace(made, alerts=(replace(alert, labels={"severity": "page"}),)), HERE)
+    assert found == f"{alert.place}: LogFatal has severity 'page', which nobody routes; routed: critical, warning, info"
+
+
 def test_a_secret_file_must_be_there_and_hold_something(make_plan: MakePlan, tmp_path: Path) -> None:
     file = tmp_path / "webhook"
     made = make_plan(secrets={"discord-webhook": {"file": str(file)}})

@@ -73,10 +73,6 @@ def test_disk(make_plan: MakePlan) -> None:
     assert _said("disk", made) == _example("disk")
 
 
-def test_loki(make_plan: MakePlan) -> None:
-    assert _said("loki", make_plan(loki={"retention": "12h"})) == _example("loki")
-
-
 def test_references(make_plan: MakePlan) -> None:
     made = make_plan()
     alert = next(alert for alert in made.alerts if alert.name == "HighErrorRate")
@@ -104,6 +100,7 @@ def _taken_port() -> Iterator[int]:
     [
         ("prometheus", "prometheus/etc/rules/boss-workflow/v1/alerts.yml", "> 0.05", "> > 0.05"),
         ("alertmanager", "alertmanager/etc/alertmanager.yml", "discord-info", "discord-warning"),
+        ("loki", "loki/etc/rules/fake/logs-v1-errors.yml", "severity_number >= 21", "severity_number > > 21"),
         ("jaeger", "jaeger/etc/jaeger.yml", "spans:", "span:"),
         ("collector", "otel-collector/etc/collector.yml", "check_interval:", "check_intervall:"),
     ],

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from conftest import MakePlan, seen
 
@@ -111,7 +112,7 @@ def test_a_product_that_cannot_be_had_is_left_out_with_its_rules_and_said_so(mak
 def test_a_component_that_is_switched_off_takes_its_rules_and_panels_along(make_plan: MakePlan) -> None:
     made = make_plan(loki={"enabled": False}, jaeger={"enabled": False})
     assert {"loki", "otel-collector"} <= made.lacking
-    assert not [alert for alert in made.alerts if alert.name.startswith(("Loki", "Collector", "LogsNot"))]
+    assert not [alert for alert in made.alerts if alert.name.startswith(("Log", "Loki", "Collector"))]
     assert '"uid": "loki"' not in render.tree(made)["grafana/etc/dashboards/stack-health.json"]
 
 
@@ -155,11 +156,32 @@ def test_an_override_changes_only_its_alert_and_keeps_the_other_files_as_they_ar
     assert alerts(changed[path]) == {**alerts(shipped[path]), "HighErrorRate": "10s"}
 
 
-def test_a_disabled_alert_is_gone(make_plan: MakePlan) -> None:
-    address = "platform/NodeClockSkew"
+def test_rules_on_logs_go_to_loki_alone_and_an_override_changes_only_its_file(make_plan: MakePlan) -> None:
+    path, address = "loki/etc/rules/fake/logs-v1-errors.yml", "logs/LogErrorsHigh"
+    shipped = render.tree(make_plan())
+    assert [name for name in shipped if "alert: LogErrorsHigh" in shipped[name]] == [path]
+    override = {"threshold": 2.5, "severity": "critical", "because": "it speaks too much", "seen": seen(address)}
+    changed = render.tree(make_plan(override={address: override}))
+    assert [name for name in shipped if shipped[name] != changed[name]] == [path]
+    [rule, _] = yaml.safe_load(changed[path])["groups"][0]["rules"]
+    assert rule["expr"].endswith(") > 2.5\n")
+    assert rule["labels"] == {"component": "logs", "severity": "critical"}
+
+
+def test_loki_takes_an_edit_of_its_rules_without_a_restart(make_plan: MakePlan) -> None:
+    server = make_plan().find("loki")
+    assert server is not None
+    kinds = {file.path.rpartition("/")[0]: file.on_change for file in server.files}
+    assert kinds == {"etc": "restart", "etc/rules/fake": "watched"}
+
+
+@pytest.mark.parametrize("address", ["platform/NodeClockSkew", "logs/LogFatal"])
+def test_a_disabled_alert_is_gone(make_plan: MakePlan, address: str) -> None:
     override = {address: {"disabled": True, "because": "no clock of its own", "seen": seen(address)}}
     made = make_plan(override=override)
-    assert "NodeClockSkew" not in {alert.name for alert in made.alerts}
+    assert address not in {alert.address for alert in made.alerts}
+    name = address.rpartition("/")[2]
+    assert not [path for path, text in render.tree(made).items() if f"alert: {name}\n" in text]
 
 
 def test_the_real_application_is_scraped_where_the_settings_say(make_plan: MakePlan) -> None:
