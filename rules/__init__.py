@@ -62,7 +62,10 @@ class Manifest(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there."""
+    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there.
+
+    `requires` names the services without which it would mean nothing.
+    """
 
     pack: str
     file: str = ""
@@ -74,6 +77,7 @@ class Alert:
     place: str
     seen: str
     engine: Engine = "prometheus"
+    requires: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:

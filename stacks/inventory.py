@@ -43,7 +43,7 @@ def names(settings: Settings, simulated: Mapping[str, Process], missing: Mapping
         jaeger.NAME: settings.jaeger.enabled,
         loki.NAME: settings.loki.enabled,
         node_exporter.NAME: settings.node_exporter.enabled,
-        **dict.fromkeys(_exporters(settings), True),
+        **dict.fromkeys(exporters(settings), True),
         **dict.fromkeys(simulated, True),
     }
     return frozenset(name for name, runs in wanted.items() if runs)
@@ -55,7 +55,7 @@ def _replicas(settings: Settings) -> dict[str, str]:
     return {replica_name(kind, n): kind for kind, count in counts.items() for n in range(1, count + 1)}
 
 
-def _exporters(settings: Settings) -> dict[str, PostgresExporter | RedisExporter]:
+def exporters(settings: Settings) -> dict[str, PostgresExporter | RedisExporter]:
     """The exporters of servers that the systems use, by service."""
     wanted: dict[str, PostgresExporter | RedisExporter] = {}
     for given in (system.exporters for system in settings.systems.values()):
@@ -78,7 +78,7 @@ def describe(
 
     `pages` are the addresses of dashboards by system.
     """
-    exporters = _exporters(settings)
+    servers = exporters(settings)
     described = alertmanager.services(settings, ground, profiles, to, pages if grafana.NAME in names else {})
     if capture.NAME in names:
         described.append(capture.service(ground))
