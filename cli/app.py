@@ -3,6 +3,8 @@
 import typer
 
 from cli.check import check
+from cli.drill import drill
+from cli.fire import fire
 from cli.render import render
 from cli.selftest import selftest
 from cli.status import status
@@ -14,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (check, render, selftest, status, test):
+for verb in (check, drill, fire, render, selftest, status, test):
     app.command()(verb)
 
 if __name__ == "__main__":
