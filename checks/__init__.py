@@ -138,6 +138,7 @@ def _passed(check: Check, plan: Plan, files: dict[str, str]) -> Path:
     own = [(path, text) for path, text in files.items() if path.partition("/")[0] in check.files_of]
     texts = [part for pair in own for part in pair]
     if check.sources:
-        texts += [plan.settings.model_dump_json(exclude={"secrets"}), *(board.text for board in plan.dashboards)]
+        texts.append(plan.settings.model_dump_json(exclude={"secrets"}))
+        texts += [part for dashboard in plan.dashboards for part in (dashboard.place, dashboard.text)]
         texts += [part for file in plan.pruned for part in (file.path, file.text)]
     return remember.key(f"passed-{check.name}", deciding, texts)

@@ -15,7 +15,7 @@ from catalogue.inference import Found
 from catalogue.known import Known
 from catalogue.matchers import near
 from checks import inhibitions
-from dashboards import PanelQuery
+from dashboards import Dashboard, PanelQuery
 from dashboards.variables import ANY_ENVIRONMENT
 from rules import Alert, Record
 from rules.objectives import PACK
@@ -39,7 +39,7 @@ def check(plan: Plan, _tree: Path) -> list[str]:
         *(line for rule in rules if _judged(plan, rule, objectives) for line in _rule(plan, known, rule)),
         *(line for lines in objectives.values() for line in lines),
         *_packs(plan, known),
-        *(line for query in _queries(plan) for line in _panel(plan, known, query)),
+        *(line for board in plan.dashboards for query in board.queries for line in _panel(plan, known, board, query)),
         *(line for profile in plan.profiles for line in _programs(profile)),
         *inhibitions.problems(plan, known),
     ]
@@ -74,14 +74,8 @@ def _packs(plan: Plan, known: Known) -> Iterator[str]:
                 yield f"rules/{pack}/pack.yaml: files.{written}.metrics: {problem.text}"
 
 
-def _queries(plan: Plan) -> Iterator[PanelQuery]:
-    if plan.settings.grafana.enabled:
-        for board in plan.dashboards:
-            yield from board.queries
-
-
-def _panel(plan: Plan, known: Known, query: PanelQuery) -> Iterator[str]:
-    place = f"dashboards/{query.dashboard}: {query.panel}"
+def _panel(plan: Plan, known: Known, board: Dashboard, query: PanelQuery) -> Iterator[str]:
+    place = f"{board.place}: {query.panel}"
     expr = dashboards.runnable(_here(query.expr), _STEP_SECONDS, _RANGE_SECONDS)
     if query.datasource == loki.NAME:
         yield from _streams(place, expr, _stream_labels(plan))

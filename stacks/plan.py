@@ -15,7 +15,7 @@ from stacks import boards, fast_forward, inventory, jobs, objectives, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, grafana, loki, prometheus
+from stacks.services import alertmanager, collector, grafana, jaeger, loki, node_exporter, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
 # The product without which Alertmanager's own packages are not asked where alerts go.
 ALERTROUTES = "alertroutes"
+# What a panel, a link or a rule may need and an environment may lack.
+OPTIONAL = frozenset({"cadvisor", grafana.NAME, jaeger.NAME, loki.NAME, collector.NAME, node_exporter.NAME})
 # What rules on the agreement between Alertmanagers require.
 ALERTMANAGER_PAIRS = "alertmanager-pairs"
 
@@ -94,7 +96,8 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
     alertmanagers = alertmanager.addresses(settings, ground)
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
-    left_out += [*pruned.values(), *unseen]
+    left_out += pruned.values()
+    left_out += unseen if settings.grafana.enabled else []
     left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
     if ALERTROUTES in missing:
         left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
