@@ -288,12 +288,12 @@ def _logs(canvas: Canvas) -> Drawn:
         )
 
     items = "".join(line(read.at, read.level, read.text) for read in canvas.answer.lines)
-    return Drawn(html=f'<ol class="logs scroll">{items}</ol>')
+    return Drawn(html=f'<ol class="lines scroll">{items}</ol>')
 
 
 def _alert_list(canvas: Canvas) -> Drawn:
     items = "".join(_alert(alert, canvas) for alert in canvas.answer.alerts)
-    return Drawn(html=f'<ul class="alerts scroll">{items}</ul>')
+    return Drawn(html=f'<ul class="listed scroll">{items}</ul>')
 
 
 def _alert(alert: Alert, canvas: Canvas) -> str:

@@ -20,6 +20,7 @@ Json = dict[str, Any]
 FONT = "Inter, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 _SHAPES = {"linear": "linear", "smooth": "spline", "stepBefore": "vh", "stepAfter": "hv"}
 _PIXELS_A_TICK = 42
+_BAR_PIXELS = 44
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ def _thresholds(drawings: Sequence[Drawing], axis: str, low: float, high: float)
     for drawing in drawings:
         mode = drawing.look.custom.get("thresholdsStyle", {}).get("mode", "off")
         limits = drawing.look.limits
-        ends = [value for value, _ in limits[1:]] + [high]
+        ends = [*(value for value, _ in limits), high][1:]
         for (value, colour), end in zip(limits, ends, strict=True):
             place = {"xref": "paper", "x0": 0, "x1": 1, "yref": axis}
             if "area" in mode and value < high:
@@ -184,7 +185,7 @@ def gauge(shown: Shown, value: float | None, look: Look, theme: Theme, size: Siz
     layout["annotations"] = [
         {
             "text": _escaped(shown.text),
-            "font": {"size": _fitting(shown.text, side * 0.56, side * 0.2), "color": shown.colour},
+            "font": {"size": _fitting(shown.text, side * 0.48, side * 0.2), "color": shown.colour},
             "x": 0.5,
             "y": 0.5,
             "xref": "paper",
@@ -212,6 +213,7 @@ def bar_gauge(drawings: Sequence[Drawing], theme: Theme, size: Size) -> Json:
     high = max(given or known or [1.0]) or 1.0
     names = [str(index) for index in range(len(drawings))]
     shown = [drawing.look.shown(value) for drawing, value in zip(drawings, lasts, strict=True)]
+    thick = min(0.7, _BAR_PIXELS * len(drawings) / size.height)
     track = {"marker": {"color": theme.track}, "x": [high - low] * len(drawings), "hoverinfo": "skip"}
     bars = {
         "marker": {"color": [each.colour for each in shown]},
@@ -219,7 +221,7 @@ def bar_gauge(drawings: Sequence[Drawing], theme: Theme, size: Size) -> Json:
         "text": [each.text for each in shown],
         "hovertemplate": "%{text}<extra></extra>",
     }
-    common = {"type": "bar", "orientation": "h", "y": names, "textposition": "none", "width": 0.62, "base": low}
+    common = {"type": "bar", "orientation": "h", "y": names, "textposition": "none", "width": thick, "base": low}
     label_pixels = min(max(len(drawing.series.name) for drawing in drawings) * 6.6 + 14, size.width * 0.45)
     labels = [_cut(drawing.series.name, int(label_pixels / 6.6)) for drawing in drawings]
     layout = _layout(

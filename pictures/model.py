@@ -77,7 +77,7 @@ def read(text: str) -> Page:
     """The dashboard in a file of the classic model. Panels of a collapsed row are not shown, as in Grafana."""
     model: Json = json.loads(text)
     listed = [item for item in model.get("panels", []) if isinstance(item, dict)]
-    chosen = [variable for variable in model.get("templating", {}).get("list", []) if variable.get("hide") != 2]
+    chosen = [item for item in model.get("templating", {}).get("list", []) if item.get("type") in ("query", "custom")]
     return Page(
         uid=str(model["uid"]),
         title=str(model.get("title", "")),
