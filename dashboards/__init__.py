@@ -14,7 +14,32 @@ from toolchain import remember
 __all__ = ["Board", "Dashboard", "PanelQuery", "build", "names", "queries", "render", "runnable"]
 
 _HERE = Path(__file__).parent
-_MODULES = ("boss_workflow", "stack_health")
+_MODULES = (
+    "alertmanager",
+    "boss_workflow",
+    "collector",
+    "containers",
+    "graphmemory_alerts",
+    "graphmemory_application",
+    "graphmemory_business",
+    "graphmemory_database",
+    "graphmemory_overview",
+    "hosts",
+    "jaeger",
+    "kubernetes_workloads",
+    "lmmc",
+    "lmmc_internals",
+    "logs_explorer",
+    "loki",
+    "objectives",
+    "phase5_agents",
+    "phase5_infrastructure",
+    "phase5_overview",
+    "prometheus",
+    "stack_health",
+    "start",
+    "tdd_project",
+)
 # What decides on the JSON of a board, besides the board itself: these and the pinned grafanalib.
 _DECIDING = (
     *(_HERE / f"{module}.py" for module in ("board", "datasources", "emit", "links", "variables")),
@@ -71,6 +96,7 @@ def queries(board: Board) -> tuple[PanelQuery, ...]:
             expr=query.expr,
             instant=query.instant,
             empty_when=query.empty_when,
+            legend=query.legend,
         )
         for panel in board.panels
         for ref, query in with_refs(panel.queries)

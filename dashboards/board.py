@@ -25,6 +25,7 @@ Kind = Literal[
     "heatmap",
     "state-timeline",
     "alertlist",
+    "dashlist",
     "row",
 ]
 
@@ -99,7 +100,7 @@ class Panel:
     """A panel without its place, which follows from its size and the panels before it. A row is its title alone.
 
     `needs`: components without which the panel would show nothing, and is left out. `alerts` narrows an alert list,
-    as `{system="lmmc"}`.
+    as `{system="lmmc"}`; `tags` are those of the dashboards that a list of them shows.
     """
 
     kind: Kind
@@ -118,6 +119,7 @@ class Panel:
     overrides: tuple[Override, ...] = ()
     columns: tuple[Column, ...] = ()
     alerts: str = ""
+    tags: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     needs: frozenset[str] = field(default=frozenset(), repr=False)
 
@@ -193,6 +195,7 @@ class PanelQuery:
     expr: str
     instant: bool
     empty_when: str | None
+    legend: str
 
 
 def with_refs(queries: Sequence[Query]) -> tuple[tuple[str, Query], ...]:

@@ -18,7 +18,7 @@ def board() -> Board:
         uid=SYSTEM,
         title="Boss Workflow",
         description="Task workflow service: requests, tasks, database, cache, AI and Discord.",
-        tags=(SYSTEM, "watchstack"),
+        tags=(SYSTEM, "system", "watchstack"),
         links=(system_logs(SYSTEM), traces(SYSTEM), runbooks()),
         variables=(FILTER,),
         panels=(*_requests(), *_tasks(), *_database(), *_services(), *_totals(), *_limits(), _error_logs()),

@@ -114,6 +114,17 @@ _ALERT_LIST: Json = {
     "stateFilter": {"error": True, "firing": True, "noData": False, "normal": False, "pending": True},
     "viewMode": "list",
 }
+_DASHBOARD_LIST: Json = {
+    "includeVars": False,
+    "keepTime": True,
+    "maxItems": 100,
+    "query": "",
+    "showFolderNames": True,
+    "showHeadings": False,
+    "showRecentlyViewed": False,
+    "showSearch": True,
+    "showStarred": False,
+}
 
 
 def text(board: Board) -> str:
@@ -180,9 +191,7 @@ def _panel(number: int, panel: Panel, place: Place) -> Json:
     if panel.kind == "row":
         return {key: written[key] for key in _ROW_KEYS}
     written["links"] = [_plain(_link(link)) for link in panel.links]
-    if panel.kind == "alertlist":
-        return _alert_list_cleaned(written, panel)
-    return _cleaned(written)
+    return _without_queries(written, panel) if panel.kind in _OPTIONS else _cleaned(written)
 
 
 def _cleaned(panel: Json) -> Json:
@@ -194,14 +203,14 @@ def _cleaned(panel: Json) -> Json:
     return {key: _pruned(value) for key, value in panel.items() if key in _PANEL_KEYS and value is not None}
 
 
-def _alert_list_cleaned(panel: Json, source: Panel) -> Json:
-    """An alert list asks no query of its own, and grafanalib writes the options of the old one."""
+def _without_queries(panel: Json, source: Panel) -> Json:
+    """A list asks no query of its own, and grafanalib writes options that are no more."""
     kept = {key: panel[key] for key in ("description", "gridPos", "id", "links", "title", "type")}
     return {
         **kept,
         "datasource": PROMETHEUS.reference(),
         "fieldConfig": {"defaults": {"unit": source.unit}, "overrides": []},
-        "options": {**_ALERT_LIST, "alertInstanceLabelFilter": source.alerts},
+        "options": _OPTIONS[source.kind](source),
     }
 
 
@@ -294,7 +303,12 @@ def _heatmap(panel: Panel) -> core.Heatmap:
     return core.Heatmap(
         **_base(panel),
         options={**_HEATMAP, **axis},
-        extraJson=_extra(panel, {}, custom={"hideFrom": _HIDE_FROM, "scaleDistribution": {"type": "linear"}}),
+        extraJson=_extra(
+            panel,
+            {},
+            custom={"hideFrom": _HIDE_FROM, "scaleDistribution": {"type": "linear"}},
+            unit=panel.unit,
+        ),
     )
 
 
@@ -320,6 +334,10 @@ def _alert_list(panel: Panel) -> core.AlertList:
     return core.AlertList(title=panel.title, description=panel.description)
 
 
+def _dashboard_list(panel: Panel) -> core.DashboardList:
+    return core.DashboardList(title=panel.title, description=panel.description)
+
+
 def _row(panel: Panel) -> core.RowPanel:
     return core.RowPanel(title=panel.title)
 
@@ -335,7 +353,14 @@ _BODIES: dict[Kind, Callable[[Panel], Any]] = {
     "state-timeline": _state_timeline,
     "logs": _logs,
     "alertlist": _alert_list,
+    "dashlist": _dashboard_list,
     "row": _row,
+}
+
+# Of the panels that ask no query.
+_OPTIONS: dict[Kind, Callable[[Panel], Json]] = {
+    "alertlist": lambda panel: {**_ALERT_LIST, "alertInstanceLabelFilter": panel.alerts},
+    "dashlist": lambda panel: {**_DASHBOARD_LIST, "tags": list(panel.tags)},
 }
 
 

@@ -79,6 +79,7 @@ def _queries(model: dict[str, Any]) -> Iterator[PanelQuery]:
                 datasource=classic.source(target) or classic.source(panel) or "prometheus",
                 expr=classic.without_variables(model, str(target["expr"])),
                 instant=bool(target.get("instant", False)),
+                legend=str(target.get("legendFormat", "")),
                 empty_when=reason.removeprefix("Empty when ") if reason.startswith("Empty when ") else None,
             )
 

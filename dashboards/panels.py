@@ -204,6 +204,18 @@ def alert_list(title: str, *, description: str, alerts: str = "", **common: Unpa
     )
 
 
+def dashboard_list(title: str, *tags: str, description: str, **common: Unpack[Common]) -> Panel:
+    """Links to the dashboards that carry these tags, whichever there are."""
+    return Panel(
+        kind="dashlist",
+        title=title,
+        description=description,
+        unit="short",
+        tags=tags,
+        **_common((), common, 12, 8),
+    )
+
+
 def row(title: str, needs: frozenset[str] = frozenset()) -> Panel:
     """A heading over the panels that follow."""
     return Panel(kind="row", title=title, needs=needs)

@@ -15,7 +15,20 @@ from stacks.strict import Refused, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN = "own"
-PLATFORM_DASHBOARDS = ("stack-health",)
+PLATFORM_DASHBOARDS = (
+    "start",
+    "objectives",
+    "stack-health",
+    "hosts",
+    "containers",
+    "kubernetes-workloads",
+    "prometheus",
+    "alertmanager",
+    "loki",
+    "logs-explorer",
+    "collector",
+    "jaeger",
+)
 
 # A board, or the model of a JSON file, which is deployed as it is.
 Made = Board | dict[str, Any]
@@ -145,11 +158,13 @@ def _left_out(made: Made, running: Collection[str]) -> list[LeftOut]:
         return []
     if lacking := _lacking(made, running):
         return [LeftOut(what=f"dashboard {made.uid}", because=_because(lacking))]
-    panels = {panel.name: panel.needs - {*running} for panel in made.panels if panel.kind != "row"}
+    titles: dict[frozenset[str], list[str]] = {}
+    for panel in made.panels:
+        if panel.kind != "row" and (lacking := panel.needs - {*running}):
+            titles.setdefault(lacking, []).append(panel.title)
     return [
-        LeftOut(what=f"panel {made.uid}/{name}", because=_because(lacking))
-        for name, lacking in panels.items()
-        if lacking
+        LeftOut(what=f"panels of {made.uid} ({', '.join(those)})", because=_because(lacking))
+        for lacking, those in titles.items()
     ]
 
 

@@ -100,7 +100,8 @@ def _ini(ground: Ground) -> str:
             "check_for_plugin_updates": "false",
         },
         "plugins": {"preinstall_disabled": "true"},
-        "unified_alerting": {"enabled": "false"},
+        # Alert lists show what Prometheus says; Grafana evaluates nothing itself.
+        "unified_alerting": {"enabled": "true", "execute_alerts": "false"},
         "log": {"mode": "console"},
         "log.console": {"format": "json"},
     }

@@ -98,7 +98,9 @@ def test_a_product_that_cannot_be_had_is_left_out_with_its_rules_and_said_so(mak
 
 def test_a_component_that_is_switched_off_takes_its_rules_and_panels_along(make_plan: MakePlan) -> None:
     made = make_plan(loki={"enabled": False}, jaeger={"enabled": False})
-    assert "panel stack-health/collector-queue" in {left_out.what for left_out in made.left_out}
+    reasons = {left_out.what: left_out.because for left_out in made.left_out}
+    assert "needs loki" in reasons["dashboard loki"]
+    assert "needs loki" in reasons["panels of boss-workflow (Error Logs)"]
     assert not [alert for alert in made.alerts if alert.name.startswith(("Loki", "Collector", "LogsNot"))]
     assert '"uid": "loki"' not in render.tree(made)["grafana/etc/dashboards/platform/stack-health.json"]
 
