@@ -3,6 +3,7 @@
 import typer
 
 from cli.check import check
+from cli.picture import picture
 from cli.render import render
 from cli.selftest import selftest
 from cli.status import status
@@ -13,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (check, render, selftest, status):
+for verb in (check, picture, render, selftest, status):
     app.command()(verb)
 
 if __name__ == "__main__":

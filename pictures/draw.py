@@ -10,7 +10,7 @@ from pictures import figures, tables, units
 from pictures.data import PIXELS, Alert, Answer, Series, Window
 from pictures.figures import Drawing, Size
 from pictures.look import Look
-from pictures.model import Panel
+from pictures.model import Index, Panel
 from pictures.theme import Theme, on
 
 Json = dict[str, Any]
@@ -46,6 +46,7 @@ class Canvas:
     answer: Answer
     theme: Theme
     window: Window
+    index: Index
 
     @property
     def size(self) -> Size:
@@ -88,8 +89,8 @@ def draw(canvas: Canvas) -> Drawn:
 
 
 def has_data(panel: Panel, answer: Answer) -> bool:
-    """Whether there is anything to show: a value, a line, an alert, or words for a value that is not there."""
-    if panel.kind == "text" or answer.lines or answer.alerts:
+    """Whether there is anything to show: a value, a line, or words for a value that is not there."""
+    if panel.kind in ("alertlist", "dashlist", "text") or answer.lines:
         return True
     if any(series.last is not None for series in answer.series):
         return True
@@ -161,7 +162,8 @@ def _reduced(canvas: Canvas, series: Series) -> float | None:
 
 def _stat(canvas: Canvas) -> Drawn:
     drawings = canvas.drawings()
-    tiles, charts = [], {}
+    tiles: list[str] = []
+    charts: dict[str, Json] = {}
     for part, drawing in enumerate(drawings):
         shown = drawing.look.shown(_reduced(canvas, drawing.series))
         filled = canvas.panel.options.get("colorMode") in ("background", "background_solid")
@@ -188,7 +190,8 @@ def _gauge(canvas: Canvas) -> Drawn:
     drawings = canvas.drawings()
     name_height = 22 if len(drawings) > 1 else 0
     size = Size(width=canvas.size.width / len(drawings), height=canvas.size.height - name_height)
-    dials, charts = [], {}
+    dials: list[str] = []
+    charts: dict[str, Json] = {}
     for part, drawing in enumerate(drawings):
         value = _reduced(canvas, drawing.series)
         figure = figures.gauge(drawing.look.shown(value), value, drawing.look, canvas.theme, size)
@@ -292,6 +295,8 @@ def _logs(canvas: Canvas) -> Drawn:
 
 
 def _alert_list(canvas: Canvas) -> Drawn:
+    if not canvas.answer.alerts:
+        return Drawn(html='<p class="note">No alert fires or is pending.</p>')
     items = "".join(_alert(alert, canvas) for alert in canvas.answer.alerts)
     return Drawn(html=f'<ul class="listed scroll">{items}</ul>')
 
@@ -305,6 +310,18 @@ def _alert(alert: Alert, canvas: Canvas) -> str:
         f"<div><strong>{escape(alert.name)}</strong> <span>for {units.text(max(passed, 0), 's')}</span>"
         f"<p>{escape(alert.summary)}</p><p>{labels}</p></div></li>"
     )
+
+
+def _dashboard_list(canvas: Canvas) -> Drawn:
+    """The dashboards with all the tags that are asked for."""
+    tags = {*canvas.panel.options.get("tags", [])}
+    items = []
+    for page in sorted(canvas.index.pages, key=lambda page: page.title):
+        if tags <= {*page.tags}:
+            path = canvas.index.path(f"/d/{page.uid}")
+            title = f'<a href="{escape(path)}">{escape(page.title)}</a>' if path else f"<b>{escape(page.title)}</b>"
+            items.append(f"<li>{title}<small>{escape(page.description)}</small></li>")
+    return Drawn(html=f'<ul class="boards scroll">{"".join(items)}</ul>')
 
 
 def _text(canvas: Canvas) -> Drawn:
@@ -322,5 +339,6 @@ _KINDS: Mapping[str, Callable[[Canvas], Drawn]] = {
     "state-timeline": _state_timeline,
     "logs": _logs,
     "alertlist": _alert_list,
+    "dashlist": _dashboard_list,
     "text": _text,
 }

@@ -5,7 +5,7 @@ units.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -98,8 +98,8 @@ def _bars(trace: Json, colour: str) -> Json:
 
 
 def _alone(values: Sequence[float | None], index: int) -> bool:
-    around = values[index - 1 : index] + values[index + 1 : index + 2] if index else values[1:2]
-    return values[index] is not None and all(value is None for value in around)
+    before, after = values[max(index - 1, 0) : index], values[index + 1 : index + 2]
+    return values[index] is not None and all(value is None for value in (*before, *after))
 
 
 def _range(drawings: Sequence[Drawing], *, stacked: bool) -> tuple[float, float]:
@@ -458,8 +458,3 @@ def _fitting(text: str, width: float, height: float) -> float:
 def clock(seconds: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """A time as people read it, in UTC: a picture is looked at in many places."""
     return datetime.fromtimestamp(seconds, UTC).strftime(form)
-
-
-def all_traces(figures: Mapping[str, Json]) -> list[Json]:
-    """Every trace of a page."""
-    return [trace for figure in figures.values() for trace in figure["data"]]

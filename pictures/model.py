@@ -73,6 +73,21 @@ class Page:
         return max((panel.place.y + panel.place.height for panel in self.panels), default=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """All dashboards of the environment, and which of them have their page beside this one."""
+
+    pages: tuple[Page, ...] = ()
+    drawn: frozenset[str] = frozenset()
+
+    def path(self, url: str) -> str | None:
+        """Where a link leads: `/d/UID` to the page of that dashboard, if there is one; others as they are."""
+        if not url.startswith("/d/"):
+            return url
+        uid = url.removeprefix("/d/").partition("?")[0].partition("/")[0]
+        return f"{uid}.html" if uid in self.drawn else None
+
+
 def read(text: str) -> Page:
     """The dashboard in a file of the classic model. Panels of a collapsed row are not shown, as in Grafana."""
     model: Json = json.loads(text)

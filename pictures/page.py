@@ -1,7 +1,7 @@
 """One dashboard as one HTML file that needs nothing else: the grid, the panels, Plotly and the figures."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ from typing import Any
 from pictures import draw, figures
 from pictures.data import Answer, Window
 from pictures.draw import GAP, MARGIN, ROW, Canvas
-from pictures.model import Page, Panel
+from pictures.model import Index, Page, Panel
 from pictures.theme import Theme
 
 Json = dict[str, Any]
 
 _HEADER, _FOOTER = 84, 28
 _STYLE = Path(__file__).with_name("style.css")
-# Draws the figures into their boxes, and lets the legend hide series.
+# Draws the figures into their boxes, lets the legend hide series, and says how much of a list is out of sight.
 _SCRIPT = """
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const settings = {displayModeBar: false, responsive: true};
@@ -25,7 +25,11 @@ for (const button of document.querySelectorAll(".legend button")) button.onclick
   const hidden = button.classList.toggle("hidden");
   Plotly.restyle(button.dataset.chart, {visible: !hidden}, [Number(button.dataset.trace)]);
 };
-document.documentElement.dataset.drawn = Object.keys(figures).length;
+for (const list of document.querySelectorAll(".legend, .scroll")) {
+  const end = list.getBoundingClientRect().bottom + 3;
+  const below = [...list.querySelectorAll("li, tbody tr")].filter(item => item.getBoundingClientRect().bottom > end);
+  if (below.length) list.dataset.more = `${below.length} more`;
+}
 """
 
 
@@ -34,26 +38,27 @@ def height(page: Page) -> int:
     return MARGIN + _HEADER + page.rows * (ROW + GAP) + _FOOTER
 
 
-def html(
-    page: Page, answers: Sequence[Answer], environment: str, window: Window, theme: Theme, others: Collection[str] = ()
-) -> str:
-    """The whole file. The same answers give the same text. `others`: dashboards whose pages stand beside this one."""
+def html(page: Page, answers: Sequence[Answer], environment: str, window: Window, theme: Theme, index: Index) -> str:
+    """The whole file. The same answers give the same text."""
     from plotly import offline  # noqa: PLC0415 - five megabytes
 
-    drawn = {}
+    drawn: dict[str, Json] = {}
     sections = []
     for panel, answer in zip(page.panels, answers, strict=True):
-        made = draw.draw(Canvas(panel=panel, answer=answer, theme=theme, window=window)) if _has_body(panel) else None
-        drawn.update(made.figures if made else {})
-        sections.append(_section(panel, made.html if made else None, others))
+        if panel.kind == "row":
+            sections.append(_row(panel))
+            continue
+        made = draw.draw(Canvas(panel=panel, answer=answer, theme=theme, window=window, index=index))
+        drawn.update(made.figures)
+        sections.append(_section(panel, made.html, index))
     return "\n".join(
         (
             "<!doctype html>",
             f'<html lang="en" class="{theme.name}"><head><meta charset="utf-8">',
-            f"<title>{escape(page.title)} – {escape(environment)}</title>",
+            f"<title>{escape(page.title)} - {escape(environment)}</title>",
             '<meta name="viewport" content="width=device-width">',
             f"<style>{_colours(theme)}{_STYLE.read_text(encoding='utf-8')}</style></head><body>",
-            _header(page, environment, window, others),
+            _header(page, environment, window, index),
             "<main>",
             *sections,
             "</main>",
@@ -67,10 +72,6 @@ def html(
     )
 
 
-def _has_body(panel: Panel) -> bool:
-    return panel.kind != "row"
-
-
 def _colours(theme: Theme) -> str:
     names = ("canvas", "panel", "border", "text", "faint", "track")
     named = {name: theme.colour(name) for name in ("red", "blue", "amber")}
@@ -80,7 +81,7 @@ def _colours(theme: Theme) -> str:
     return f":root{{color-scheme:{theme.name};--font:{figures.FONT};{';'.join(lines)}}}"
 
 
-def _header(page: Page, environment: str, window: Window, others: Collection[str]) -> str:
+def _header(page: Page, environment: str, window: Window, index: Index) -> str:
     start, end = window.end - window.seconds, window.end
     same_day = figures.clock(start, "%F") == figures.clock(end, "%F")
     until = figures.clock(end, "%H:%M" if same_day else "%F %H:%M")
@@ -88,33 +89,33 @@ def _header(page: Page, environment: str, window: Window, others: Collection[str
     facts += [f"{escape(name)}: All" for name in page.variables]
     tags = "".join(f"<span class='tag'>{escape(tag)}</span>" for tag in page.tags)
     return (
-        f"<header><div><h1>{escape(page.title)}</h1>{tags}<nav>{_links(page.links, others)}</nav></div>"
+        f"<header><div><h1>{escape(page.title)}</h1>{tags}<nav>{_links(page.links, index)}</nav></div>"
         f"<p class='facts'>{'<i></i>'.join(facts)}</p><p class='about'>{escape(page.description)}</p></header>"
     )
 
 
-def _links(links: Sequence[tuple[str, str]], others: Collection[str]) -> str:
-    found = []
-    for title, url in links:
-        uid = url.removeprefix("/d/").partition("?")[0].partition("/")[0]
-        if url.startswith("/d/") and uid not in others:
-            continue
-        target = f"{uid}.html" if url.startswith("/d/") else url
-        found.append(f'<a href="{escape(target)}">{escape(title)}</a>')
-    return "".join(found)
+def _links(links: Sequence[tuple[str, str]], index: Index) -> str:
+    paths = ((title, index.path(url)) for title, url in links)
+    return "".join(f'<a href="{escape(path)}">{escape(title)}</a>' for title, path in paths if path)
 
 
-def _section(panel: Panel, body: str | None, others: Collection[str]) -> str:
+def _area(panel: Panel) -> str:
     place = panel.place
     area = f"{place.y + 1}/{place.x + 1}/span {place.height}/span {place.width}"
-    if body is None:
-        return f'<h2 class="row" id="panel-{panel.number}" style="grid-area:{area}">{escape(panel.title)}</h2>'
+    return f'id="panel-{panel.number}" style="grid-area:{area}"'
+
+
+def _row(panel: Panel) -> str:
+    return f'<h2 class="row" {_area(panel)}>{escape(panel.title)}</h2>'
+
+
+def _section(panel: Panel, body: str, index: Index) -> str:
     about = escape(panel.description)
     info = f'<span class="info" tabindex="0" title="{about}" aria-label="{about}">i</span>' if about else ""
-    links = _links(panel.links, others)
+    links = _links(panel.links, index)
     more = f'<nav class="more"><span aria-hidden="true">↗</span><div>{links}</div></nav>' if links else ""
     return (
-        f'<section class="panel {escape(panel.kind)}" id="panel-{panel.number}" style="grid-area:{area}">'
+        f'<section class="panel {escape(panel.kind)}" {_area(panel)}>'
         f'<h2><span class="title">{escape(panel.title)}</span>{info}{more}</h2><div class="body">{body}</div></section>'
     )
 

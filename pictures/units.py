@@ -41,6 +41,7 @@ _PREFIXED = {
     "decbits": ("b", _SI),
     "Bps": ("B/s", _SI),
     "bps": ("b/s", _SI),
+    "pps": ("p/s", _SI),
     "hertz": ("Hz", _SI),
     "watt": ("W", _SI),
     "volt": ("V", _SI),
