@@ -3,6 +3,7 @@
 import typer
 
 from cli.check import check
+from cli.dashboards import dashboards
 from cli.picture import picture
 from cli.render import render
 from cli.selftest import selftest
@@ -16,6 +17,7 @@ app = typer.Typer(
 )
 for verb in (check, picture, render, selftest, status):
     app.command()(verb)
+app.add_typer(dashboards, name="dashboards")
 
 if __name__ == "__main__":
     app()

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -194,9 +194,10 @@ def _number(text: str) -> float | None:
 
 
 def _name(legend: str, labels: Mapping[str, str]) -> str:
-    """The legend with labels filled in; the labels themselves without one."""
-    if legend and legend != "__auto":
-        return re.sub(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}", lambda found: labels.get(found[1], ""), legend).strip()
+    """The legend with labels filled in; the labels themselves where that says nothing."""
+    filled = re.sub(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}", lambda found: labels.get(found[1], ""), legend).strip()
+    if filled and filled != "__auto":
+        return filled
     pairs = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()) if name != "__name__")
     return f"{labels.get('__name__', '')}{{{pairs}}}" if pairs else labels.get("__name__", "Value")
 
@@ -247,8 +248,3 @@ def _reason(answer: httpx.Response) -> str:
     except (ValueError, KeyError, TypeError):
         said = answer.text.strip() or answer.reason_phrase
     return f"{answer.status_code}: {said}"
-
-
-def number_of_queries(panels: Sequence[Panel]) -> int:
-    """How many questions the panels ask."""
-    return sum(len(panel.targets) for panel in panels)

@@ -110,7 +110,8 @@ def _box(canvas: Canvas, figure: Json, part: int = 0) -> Drawn:
 
 
 def _timeseries(canvas: Canvas) -> Drawn:
-    drawings = canvas.drawings()
+    # A quantile of nothing is a series without a sample: a line of the legend that says nothing.
+    drawings = [drawing for drawing in canvas.drawings() if drawing.series.last is not None]
     legend = _legend(canvas, drawings)
     lines = min(3, 1 + sum(len(drawing.series.name) * 7 + 190 for drawing in drawings) // canvas.size.width)
     size = Size(width=canvas.size.width, height=canvas.size.height - lines * _LEGEND_LINE)

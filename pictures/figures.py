@@ -6,7 +6,7 @@ units.
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,6 +47,7 @@ class Size:
 def timeseries(drawings: Sequence[Drawing], theme: Theme, window: Window, size: Size, look: Look) -> Json:
     """Lines over time, with axes on the left and, where a series asks for it, on the right."""
     stacked = look.custom.get("stacking", {}).get("mode") in ("normal", "percent")
+    drawings = _trimmed(drawings) if stacked else drawings
     axes = {"yaxis": [drawing for drawing in drawings if not drawing.right]}
     axes["yaxis2"] = [drawing for drawing in drawings if drawing.right]
     shown = {name: on_it for name, on_it in axes.items() if on_it}
@@ -58,6 +59,20 @@ def timeseries(drawings: Sequence[Drawing], theme: Theme, window: Window, size: 
     if "yaxis2" in layout:
         layout["yaxis2"] |= {"overlaying": "y", "side": "right", "showgrid": False} if "yaxis" in shown else {}
     return {"data": [_line(drawing, stacked=stacked) for drawing in drawings], "layout": layout}
+
+
+def _trimmed(drawings: Sequence[Drawing]) -> list[Drawing]:
+    """Without the time before the first sample and after the last, which Plotly would stack as zero."""
+    columns = list(zip(*(drawing.series.values for drawing in drawings), strict=True))
+    there = [index for index, column in enumerate(columns) if any(value is not None for value in column)]
+    kept = slice(there[0], there[-1] + 1)
+    return [
+        replace(
+            drawing,
+            series=replace(drawing.series, times=drawing.series.times[kept], values=drawing.series.values[kept]),
+        )
+        for drawing in drawings
+    ]
 
 
 def _line(drawing: Drawing, *, stacked: bool) -> Json:
@@ -81,20 +96,26 @@ def _line(drawing: Drawing, *, stacked: bool) -> Json:
     }
     if stacked:
         trace |= {"stackgroup": trace["yaxis"]}
-    elif opacity:
+    elif opacity and not _has_gap(values):
         trace |= {"fill": "tozeroy"}
     # A sample without neighbours is no line.
     alone = [_alone(values, index) for index in range(len(values))]
     if any(alone) or custom.get("drawStyle") == "points":
         sizes = [5 if is_alone or custom.get("drawStyle") == "points" else 0 for is_alone in alone]
         mode = "markers" if custom.get("drawStyle") == "points" else "lines+markers"
-        trace |= {"mode": mode, "marker": {"size": sizes, "color": drawing.colour}}
+        trace |= {"mode": mode, "marker": {"size": sizes, "color": drawing.colour, "line": {"width": 0}}}
     return _bars(trace, drawing.colour) if custom.get("drawStyle") == "bars" else trace
 
 
 def _bars(trace: Json, colour: str) -> Json:
     kept = {name: trace[name] for name in ("name", "x", "y", "text", "hovertemplate", "yaxis")}
     return {**kept, "type": "bar", "textposition": "none", "marker": {"color": colour}}
+
+
+def _has_gap(values: Sequence[float | None]) -> bool:
+    """Whether samples lack between others: Plotly would fill the area below them all the same."""
+    runs = [there for there, _ in itertools.groupby(values, key=lambda value: value is not None)]
+    return runs.count(True) > 1
 
 
 def _alone(values: Sequence[float | None], index: int) -> bool:
@@ -147,7 +168,7 @@ def sparkline(drawing: Drawing, theme: Theme, colour: str) -> Json:
         "mode": "lines",
         "line": {"color": colour, "width": 1.5},
         "fill": "tozeroy",
-        "fillcolor": translucent(colour, 0.25),
+        "fillcolor": translucent(colour, 0.15),
         "hoverinfo": "skip",
     }
     del trace["hovertemplate"], trace["text"]
@@ -237,6 +258,9 @@ def bar_gauge(drawings: Sequence[Drawing], theme: Theme, size: Size) -> Json:
             "showgrid": False,
             "zeroline": False,
             "tickfont": {"color": theme.text, "size": 12},
+            "ticks": "outside",
+            "ticklen": 6,
+            "tickcolor": "rgba(0,0,0,0)",
             "type": "category",
         },
     )
@@ -407,6 +431,7 @@ def _axis(theme: Theme) -> Json:
         "gridcolor": theme.grid,
         "linecolor": theme.grid,
         "zeroline": False,
+        "ticks": "",
         "tickfont": {"color": theme.faint, "size": 12},
     }
 
