@@ -56,22 +56,19 @@ def picture(
     json: AsJson = False,
 ) -> None:
     """Draw dashboards from live data: an HTML page each, and a PNG where Chromium is. Exit 1 if a query fails."""
-    with refusals(as_json=json):
+    with refusals(as_json=json), httpx.Client(timeout=_PATIENCE_SECONDS, trust_env=False) as client:
         made = make_plan(environment, config)
         demand_local(made)
-        index = _index(made, dashboard)
-        window = Window(end=float(int(time.time())), seconds=_range(time_range))
-        sources = _sources(made)
-    work = _Work(
-        index=index,
-        sources=sources,
-        window=window,
-        environment=environment,
-        colours=theme.DARK if dark else theme.LIGHT,
-        out=out or PICTURES / environment,
-        chromium=None if html_only else shot.browser(),
-    )
-    pictures = work.done(quiet=json)
+        work = _Work(
+            index=_index(made, dashboard),
+            window=Window(end=float(int(time.time())), seconds=_range(time_range)),
+            sources=_sources(made, client),
+            environment=environment,
+            colours=theme.DARK if dark else theme.LIGHT,
+            out=_directory(out or PICTURES / environment),
+            chromium=None if html_only else shot.browser(),
+        )
+        pictures = work.done(quiet=json)
     lacking = "" if html_only or work.chromium else _NO_CHROMIUM
     if json:
         answer({"environment": environment, "pictures": [asdict(each) for each in pictures], "lacking": lacking})
@@ -100,12 +97,18 @@ def _range(text: str) -> int:
     return found
 
 
-def _sources(plan: Plan) -> Sources:
+def _directory(out: Path) -> Path:
+    if out.exists() and not out.is_dir():
+        raise Refused(f"--out {out}: not a directory")
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def _sources(plan: Plan, client: httpx.Client) -> Sources:
     def url(name: str) -> str | None:
         service = plan.find(name)
         return plan.url(service, Endpoint(port="http", path="")) if service else None
 
-    client = httpx.Client(timeout=_PATIENCE_SECONDS, trust_env=False)
     sources = Sources(prometheus=url(prometheus.NAME) or "", loki=url(loki.NAME), client=client)
     try:
         client.get(f"{sources.prometheus}/-/ready").raise_for_status()
@@ -128,7 +131,6 @@ class _Work:
 
     def done(self, *, quiet: bool) -> list[Picture]:
         """Every dashboard, with a bar that moves with each panel."""
-        self.out.mkdir(parents=True, exist_ok=True)
         wanted = [each for each in self.index.pages if each.uid in self.index.drawn]
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         found = []
@@ -145,6 +147,7 @@ class _Work:
         text = page.html(each, answers, self.environment, self.window, self.colours, self.index)
         html, png = self.out / f"{each.uid}.html", self.out / f"{each.uid}.png"
         html.write_text(text, encoding="utf-8")
+        png.unlink(missing_ok=True)
         made = _picture(each, answers, html)
         if self.chromium is None:
             return made

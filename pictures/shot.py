@@ -7,7 +7,7 @@ from pathlib import Path
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _SECONDS = 120
-_FLAGS = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -36,13 +36,12 @@ def take(chromium: str, page: Path, picture: Path, width: int, height: int) -> N
     with tempfile.TemporaryDirectory(prefix="watchstack-") as scratch:
         command = [
             chromium,
-            *_FLAGS,
+            *FLAGS,
             f"--user-data-dir={scratch}/profile",
             f"--screenshot={picture.absolute()}",
             f"--window-size={width},{height}",
             page.absolute().as_uri(),
         ]
-        picture.unlink(missing_ok=True)
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False, cwd=scratch)
         except subprocess.TimeoutExpired:

@@ -106,7 +106,7 @@ def ticks(low: float, high: float, unit: str, about: int) -> list[tuple[float, s
 def _labels(values: Sequence[float], unit: str) -> list[str]:
     """All with as many decimals as the one that needs most."""
     if unit in _WORDS:
-        return [text(value, unit) for value in values]
+        return [text(value, unit) if value in (0, 1) else "" for value in values]
     parts = [(value, *scale(abs(value), unit)) for value in values]
     by_suffix = {suffix: 0 for _, _, suffix in parts}
     for value, factor, suffix in parts:
@@ -126,7 +126,7 @@ def _decimals(value: float) -> int:
 
 def _step(wanted: float, unit: str) -> float:
     """The next round number: 1, 2, 5 times a power of ten, of two for bytes, or what a clock has."""
-    if wanted <= 0:
+    if wanted <= 0 or unit in _WORDS:
         return 1.0
     if unit in _PREFIXED and _PREFIXED[unit][1] is _IEC and wanted * _FACTORS.get(unit, 1) >= 1:
         return float(2.0 ** math.ceil(math.log2(wanted)))

@@ -12,7 +12,7 @@ from stacks import boards, inventory, jobs, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, prometheus
+from stacks.services import alertmanager, grafana, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
@@ -67,7 +67,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     alertmanagers = [ground.address(alertmanager.NAME, alertmanager.PORT)]
     running.append(prometheus.service(settings, ground, scraped, _deployed(files), alertmanagers))
     left_out += pruned + unseen
-    left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
+    left_out += [_absent(service, missing[service.product], settings.environment) for service in absent]
     left_out += [
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
         for name in routing.without_mail(profiles, to)
@@ -85,6 +85,11 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     )
     _demand(plan, to, sorted({address for pack in packs for file in pack.files for address in file.written}))
     return plan
+
+
+def _absent(service: Service, reason: str, environment: str) -> LeftOut:
+    instead = f"; `./watchstack picture -e {environment}` draws its dashboards" if service.name == grafana.NAME else ""
+    return LeftOut(what=f"service {service.name}", because=f"{reason}{instead}")
 
 
 def _jobs(

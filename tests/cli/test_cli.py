@@ -25,7 +25,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_verb_has_json() -> None:
-    for verb in ("check", "render", "selftest", "status"):
+    for verb in ("check", "picture", "render", "selftest", "status"):
         assert "--json" in _run(verb, "--help").output
 
 
