@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks import alertmanager, collector, disk, jaeger, loki, ports, prometheus, routing, secrets
+from checks import alertmanager, collector, dashboards, disk, jaeger, loki, ports, prometheus, routing, secrets
 from stacks import render
 from stacks.plan import Plan
 from stacks.strict import Refused
@@ -42,6 +42,7 @@ CHECKS = (
     Check(name="secrets", judge=secrets.check),
     Check(name="ports", judge=ports.check),
     Check(name="disk", judge=disk.check),
+    Check(name="dashboards", judge=dashboards.check),
     Check(name="prometheus", judge=prometheus.check, files_of="prometheus"),
     Check(name="alertmanager", judge=alertmanager.check, files_of="alertmanager"),
     Check(name="loki", judge=loki.check, files_of="loki"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from stacks.plan import Plan
+from stacks.service import Port, Service
 from stacks.targets.home import home
 from stacks.targets.supervisor import Supervisor
 
@@ -17,7 +18,7 @@ def check(plan: Plan, _tree: Path) -> list[str]:
     wanted: dict[int, list[str]] = defaultdict(list)
     for service in plan.services:
         for one in service.ports:
-            wanted[plan.ground.bind(one.number)].append(f"{service.name} {one.name}")
+            wanted[_bound(plan, service, one)].append(f"{service.name} {one.name}")
     problems = [
         f"port {port} is asked for by {' and '.join(users)}" for port, users in wanted.items() if len(users) > 1
     ]
@@ -38,7 +39,11 @@ def _held_by_services(plan: Plan) -> set[int]:
     """The ports of services that run: each holds its own, or it would not run."""
     running = Supervisor(home(plan.settings.environment)).programs()
     services = [service for service in plan.services if service.name in running]
-    return {plan.ground.bind(port.number) for service in services for port in service.ports}
+    return {_bound(plan, service, port) for service in services for port in service.ports}
+
+
+def _bound(plan: Plan, service: Service, port: Port) -> int:
+    return plan.ground.replica(service.replica).bind(port.number)
 
 
 def _free(port: int) -> bool:

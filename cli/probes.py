@@ -12,9 +12,10 @@ import httpx
 
 import dashboards
 from dashboards import PanelQuery
+from rules import Engine
 from stacks import routing
 from stacks.plan import Plan
-from stacks.service import Endpoint
+from stacks.service import Endpoint, Service
 from stacks.services import alertmanager, capture, collector, jaeger, loki, prometheus
 from stacks.units import seconds
 
@@ -33,32 +34,44 @@ def services(plan: Plan) -> str:
 
 
 def targets(plan: Plan) -> str:
-    """Every declared job has targets, and all of them are up."""
-    active = _get(_prometheus(plan, "/api/v1/targets"), state="active").json()["data"]["activeTargets"]
+    """Every declared job has targets, and all of them are up, for each Prometheus."""
+    return "; ".join(_targets(plan, server) for server in plan.replicas(prometheus.NAME))
+
+
+def _targets(plan: Plan, server: Service) -> str:
+    active = _get(_api(plan, server, "/api/v1/targets"), state="active").json()["data"]["activeTargets"]
     health: dict[str, list[Any]] = {}
     for target in active:
         health.setdefault(target["labels"]["job"], []).append(target)
     if missing := [job.job for job in plan.jobs if job.job not in health]:
-        raise Pending(f"no target for {', '.join(missing)}")
+        raise Pending(f"{server.name} has no target for {', '.join(missing)}")
     declared = [target for job in plan.jobs for target in health[job.job]]
     if down := [target for target in declared if target["health"] != "up"]:
         reasons = (f"{target['labels']['instance']}: {target['lastError'] or 'not scraped yet'}" for target in down)
         raise Pending("; ".join(reasons))
-    return f"{len(active)} targets of {len(plan.jobs)} jobs"
+    return f"{server.name} has {len(active)} targets of {len(plan.jobs)} jobs"
 
 
 def rules(plan: Plan) -> str:
-    """Every rule of the Plan is loaded, and was evaluated without an error."""
-    groups = _get(_prometheus(plan, "/api/v1/rules")).json()["data"]["groups"]
+    """Every rule of the Plan is loaded where it belongs, and was evaluated without an error."""
+    seen = [_rules(plan, server, "/api/v1/rules", "prometheus") for server in plan.replicas(prometheus.NAME)]
+    # What is there without a rule on logs: Loki, and its ruler is off.
+    if any(alert.engine == "loki" for alert in plan.alerts):
+        seen += [_rules(plan, server, "/prometheus/api/v1/rules", "loki") for server in plan.replicas(loki.NAME)]
+    return "; ".join(seen)
+
+
+def _rules(plan: Plan, server: Service, path: str, engine: Engine) -> str:
+    groups = _get(_api(plan, server, path)).json()["data"]["groups"]
     loaded = [rule for group in groups for rule in group["rules"]]
     names = {rule["name"] for rule in loaded}
-    if missing := sorted({alert.name for alert in plan.alerts} - names):
-        raise Pending(f"not loaded: {', '.join(missing)}")
+    if missing := sorted({alert.name for alert in plan.alerts if alert.engine == engine} - names):
+        raise Pending(f"{server.name} has not loaded {', '.join(missing)}")
     if ill := [
         f"{rule['name']} {rule['health']} {rule.get('lastError', '')}" for rule in loaded if rule["health"] != "ok"
     ]:
-        raise Pending(f"{len(ill)} of {len(loaded)} rules are not healthy: {ill[0]}")
-    return f"{len(loaded)} rules in {len(groups)} groups"
+        raise Pending(f"{len(ill)} of {len(loaded)} rules of {server.name} are not healthy: {ill[0]}")
+    return f"{server.name} has {len(loaded)} rules in {len(groups)} groups"
 
 
 def panels(plan: Plan) -> str:
@@ -91,13 +104,16 @@ def trace(plan: Plan) -> str:
 
 
 def alert(plan: Plan) -> str:
-    """A synthetic alert reaches the capture receiver."""
+    """A synthetic alert reaches the capture receiver, one through each Alertmanager."""
     if plan.find(capture.NAME) is None:
         raise Pending("this environment runs no capture receiver; set watchstack:capture.enabled")
-    sent = _alert_sent(_url(plan, alertmanager.NAME, "http", "/api/v2/alerts"))
-    if not _get(_url(plan, capture.NAME, "http", "/notifications"), path="/webhook", contains=sent.text).json():
-        raise Pending("the alert has not arrived")
-    return f"arrived {time.monotonic() - sent.at:.1f} s after it was raised"
+    servers = plan.replicas(alertmanager.NAME)
+    # All of them, before the first is waited for: the second to notify waits for its turn.
+    sent = {server.name: _alert_sent(_api(plan, server, "/api/v2/alerts")) for server in servers}
+    for name, each in sent.items():
+        if not _get(_url(plan, capture.NAME, "http", "/notifications"), path="/webhook", contains=each.text).json():
+            raise Pending(f"the alert has not arrived through {name}")
+    return f"arrived {time.monotonic() - min(each.at for each in sent.values()):.1f} s after it was raised"
 
 
 @dataclass(frozen=True)
@@ -176,6 +192,10 @@ def _loki_result(plan: Plan, expr: str) -> list[Any]:
     answer = _get(_url(plan, loki.NAME, "http", "/loki/api/v1/query_range"), query=expr, start=start, limit="5")
     result: list[Any] = answer.json()["data"]["result"]
     return result
+
+
+def _api(plan: Plan, server: Service, path: str) -> str:
+    return plan.url(server, Endpoint(port="http", path=path))
 
 
 def _prometheus(plan: Plan, path: str) -> str:

@@ -28,6 +28,8 @@ Kind = Literal[
     "dashlist",
     "row",
 ]
+# They show what Grafana knows, or a heading.
+WITHOUT_QUERIES = ("alertlist", "dashlist", "row")
 
 
 @dataclass(frozen=True, kw_only=True)

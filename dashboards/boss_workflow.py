@@ -3,7 +3,7 @@
 from dashboards import logql, promql
 from dashboards.board import Board, Override, Panel, Query, Thresholds
 from dashboards.datasources import LOKI
-from dashboards.links import Link, logs, runbook, runbooks, system_logs, traces
+from dashboards.links import Link, dashboard, logs, runbook, runbooks, system_logs, traces
 from dashboards.panels import gauge, not_a_number, piechart, stat, suffix, timeseries
 from dashboards.panels import logs as log_lines
 from dashboards.variables import FILTER
@@ -19,7 +19,7 @@ def board() -> Board:
         title="Boss Workflow",
         description="Task workflow service: requests, tasks, database, cache, AI and Discord.",
         tags=(SYSTEM, "system", "watchstack"),
-        links=(system_logs(SYSTEM), traces(SYSTEM), runbooks()),
+        links=(dashboard("start", "Start"), system_logs(SYSTEM), traces(SYSTEM), runbooks()),
         variables=(FILTER,),
         panels=(*_requests(), *_tasks(), *_database(), *_services(), *_totals(), *_limits(), _error_logs()),
     )

@@ -1,6 +1,7 @@
 """Changes that an environment makes to shipped panels, without touching their modules."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,8 +13,9 @@ from stacks.strict import nearest
 
 def digest(panel: Panel) -> str:
     """What a panel is as shipped, in eight characters: a change says which one it was written for."""
-    deciding = (panel.kind, panel.unit, panel.queries, panel.thresholds, panel.mappings, panel.columns)
-    return hashlib.sha256(repr(deciding).encode()).hexdigest()[:8]
+    asked = [[query.datasource.uid, query.expr, query.instant] for query in panel.queries]
+    deciding = [panel.kind, panel.title, panel.unit, asked, panel.thresholds.steps()]
+    return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:8]
 
 
 def changed(board: Board, changes: Mapping[str, PanelChange]) -> tuple[Board, list[str]]:

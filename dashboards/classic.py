@@ -11,9 +11,14 @@ Json = dict[str, Any]
 
 def panels(model: Json) -> Iterator[Json]:
     """All panels, those of collapsed rows too; rows themselves are among them."""
-    for panel in _objects(model.get("panels")):
+    for panel in own_panels(model):
         yield panel
-        yield from _objects(panel.get("panels"))
+        yield from own_panels(panel)
+
+
+def own_panels(holder: Json) -> list[Json]:
+    """The panels that stand in a dashboard, or in a collapsed row."""
+    return _objects(holder.get("panels"))
 
 
 def targets(panel: Json) -> list[Json]:

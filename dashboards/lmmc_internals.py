@@ -189,6 +189,7 @@ def _state() -> tuple[Panel, ...]:
             description="What is left of the errors that the objectives allow in their window.",
             thresholds=Thresholds(warning=0.25, critical=0, below=True),
             height=8,
+            needs=frozenset({"objectives"}),
             links=(dashboard("objectives", "Objectives"),),
         ),
         log_lines(

@@ -22,6 +22,7 @@ def board() -> Board:
         tags=("platform", "watchstack"),
         links=(dashboard("start", "Start"), runbooks()),
         variables=(FILTER,),
+        needs=frozenset({"objectives"}),
         panels=(_budgets(), _table(), *_burning(), *_errors()),
     )
 

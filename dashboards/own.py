@@ -5,10 +5,10 @@ import json
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from dashboards import classic
-from dashboards.board import Board, PanelQuery
+from dashboards.board import WITHOUT_QUERIES, Board, Kind, Panel, PanelQuery
 from stacks.strict import Refused
 
 KINDS = (".json", ".py")
@@ -40,7 +40,18 @@ def board(path: Path) -> Board:
         raise Refused(f"{path}:{_line(problem, path)}: {type(problem).__name__}: {problem}") from problem
     if not isinstance(made, Board):
         raise Refused(f"{path}: board() returns {type(made).__name__}, not dashboards.board.Board")
+    if problems := [f"{path}: panel {panel.title}: {found}" for panel in made.panels if (found := _unmade(panel))]:
+        raise Refused("\n".join(problems))
     return made
+
+
+def _unmade(panel: Panel) -> str:
+    """Why no panel can be made of it; nothing if one can."""
+    if panel.kind not in get_args(Kind):
+        return f"kind {panel.kind!r} is not known; use one of {', '.join(get_args(Kind))}"
+    if not panel.queries and panel.kind not in WITHOUT_QUERIES:
+        return "queries: missing; it would show nothing"
+    return ""
 
 
 def model(path: Path) -> dict[str, Any]:

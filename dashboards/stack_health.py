@@ -1,8 +1,9 @@
 """Stack health: does the monitoring itself scrape, evaluate, notify, store and have room?"""
 
 from dashboards.board import GREEN, RED, Board, Override, Panel, Query, Thresholds
-from dashboards.links import runbook, runbooks
+from dashboards.links import dashboard, runbook, runbooks
 from dashboards.panels import bargauge, row, stat, suffix, table, timeseries, value_text
+from dashboards.variables import FILTER
 
 ALERTMANAGER = frozenset({"alertmanager"})
 COLLECTOR = frozenset({"otel-collector"})
@@ -19,7 +20,8 @@ def board() -> Board:
         title="Stack health",
         description="Targets, rules, notifications, storage and logs of the monitoring stack, and its host.",
         tags=("platform", "watchstack"),
-        links=(runbooks(),),
+        links=(dashboard("start", "Start"), runbooks()),
+        variables=(FILTER,),
         panels=(*_targets(), *_rules(), *_notifications(), *_storage(), *_loki(), *_collector(), *_host()),
     )
 

@@ -45,6 +45,7 @@ def _numbers() -> tuple[Panel, ...]:
             unit="percentunit",
             description="What the objective that fares worst has left of its errors.",
             thresholds=Thresholds(warning=0.25, critical=0, below=True),
+            needs=frozenset({"objectives"}),
         ),
     )
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import apps
-from docs import alerts, metrics, settings
+from docs import alerts, dashboards, metrics, settings
 from stacks import plan, render
 from stacks import settings as stack_settings
 
@@ -20,6 +20,7 @@ def files() -> dict[str, str]:
     return {
         "docs/settings.md": settings.page(),
         "docs/alerts.md": alerts.page(),
+        "docs/dashboards.md": dashboards.page(),
         **{f"docs/metrics/{name}.md": metrics.page(apps.profile(name)) for name in apps.names()},
         **{f"{GOLDEN}/{path}": text for path, text in _golden().items()},
     }

@@ -37,6 +37,7 @@ KINDS = (
     Kind("name", settings.Name, "small letters, digits and dashes, a letter first", ("boss-workflow",)),
     Kind("service", settings.ServiceName, "a name, or a name and a port", ("tdd-app", "tdd-app:8501")),
     Kind("host and port", settings.HostPort, "a host and a port", ("127.0.0.1:5432", "db:5432")),
+    Kind("mail server", settings.Smarthost, "a host and a port, or `capture`", ("mail.example.org:587", "capture")),
     Kind(
         "target",
         settings.Target,
@@ -48,7 +49,7 @@ KINDS = (
 )
 
 # What the user names, in the path of a key.
-_CHOSEN = {"systems": "SYSTEM", "override": "PACK/ALERT", "secrets": "NAME"}
+_CHOSEN = {"systems": "SYSTEM", "override": "PACK/ALERT", "panels": "DASHBOARD/PANEL", "secrets": "NAME"}
 _HEAD = ("key", "accepted", "default", "meaning")
 
 _INTRODUCTION = """\
@@ -122,7 +123,7 @@ def _rows(model: type[BaseModel], where: str) -> Iterator[list[str]]:
 def _row(where: str, key: str, hint: Any, field: FieldInfo) -> Iterator[list[str]]:
     """The row of a key; of a key that holds others, theirs."""
     if inner := _model(hint):
-        yield from _rows(inner, f"{where}{key}.")
+        yield from _rows(inner, "".join(f"{step}." for step in (f"{where}{key}", _CHOSEN.get(key)) if step))
     else:
         yield [code(f"{PROJECT}:{where}{key}"), _accepted(hint, field), _default(field), field.description or ""]
 

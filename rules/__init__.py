@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field
@@ -15,6 +15,9 @@ from stacks.settings import Name, Override
 from stacks.strict import Refused, Strict, load, nearest
 
 DIRECTORY = Path(__file__).parent
+
+# Who evaluates the rules of a pack: Prometheus those in PromQL, Loki those in LogQL.
+Engine = Literal["prometheus", "loki"]
 
 
 class Requirement(Strict):
@@ -45,6 +48,7 @@ class Manifest(Strict):
     pack: Name
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     summary: str
+    engine: Engine = "prometheus"
     files: dict[str, Requirement]
     thresholds: dict[str, Threshold] = Field({})
     changes: tuple[Change, ...] = Field(min_length=1)
@@ -62,6 +66,7 @@ class Alert:
     annotations: Mapping[str, str]
     place: str
     seen: str
+    engine: Engine = "prometheus"
 
     @property
     def address(self) -> str:
@@ -80,6 +85,7 @@ class RuleFile:
     requires: tuple[str, ...]
     alerts: tuple[Alert, ...]
     written: tuple[str, ...]
+    engine: Engine = "prometheus"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +108,7 @@ def pack(name: str, major: str, overrides: Mapping[str, Override], directory: Pa
     read = manifest(home)
     changes = Changes(name, overrides, {alert: each.value for alert, each in read.thresholds.items()})
     files = tuple(
-        _file(name, home / file, requirement.requires, changes, directory)
+        _file(name, home / file, requirement.requires, changes, directory, read.engine)
         for file, requirement in sorted(read.files.items())
     )
     problems = [f"{where}{problem}" for problem in changes.undeclared()] + changes.problems
@@ -145,18 +151,29 @@ def _yaml(path: Path, directory: Path) -> Any:
         raise Refused(f"rules/{path.relative_to(directory)}:{line}: not YAML: {problem.problem}") from None
 
 
-def _file(name: str, path: Path, requires: tuple[str, ...], changes: Changes, directory: Path) -> RuleFile:
+def _file(
+    name: str, path: Path, requires: tuple[str, ...], changes: Changes, directory: Path, engine: Engine
+) -> RuleFile:
     document = _yaml(path, directory)
-    return rule_file(name, str(path.relative_to(directory)), path.read_text(), document, requires, changes)
+    place = str(path.relative_to(directory))
+    return rule_file(name, place, path.read_text(), document, requires, changes, engine)
 
 
-def rule_file(pack: str, path: str, text: str, document: Any, requires: tuple[str, ...], changes: Changes) -> RuleFile:
+def rule_file(
+    pack: str,
+    path: str,
+    text: str,
+    document: Any,
+    requires: tuple[str, ...],
+    changes: Changes,
+    engine: Engine = "prometheus",
+) -> RuleFile:
     """A rule file as it is deployed: its own text, or, where an override touches it, the changed rules."""
     lines = _alert_lines(text)
     changed = _overridden(document, changes)
     shipped = {rule["alert"]: rule for rule in _alerting(document)}
     alerts = tuple(
-        _alert(pack, rule, f"rules/{path}:{lines.get(rule['alert'], 1)}", digest(shipped[rule["alert"]]))
+        _alert(pack, rule, f"rules/{path}:{lines.get(rule['alert'], 1)}", digest(shipped[rule["alert"]]), engine)
         for rule in _alerting(changed)
     )
     return RuleFile(
@@ -165,10 +182,11 @@ def rule_file(pack: str, path: str, text: str, document: Any, requires: tuple[st
         requires=requires,
         alerts=alerts,
         written=tuple(f"{pack}/{name}" for name in shipped),
+        engine=engine,
     )
 
 
-def _alert(name: str, rule: dict[str, Any], place: str, seen: str) -> Alert:
+def _alert(name: str, rule: dict[str, Any], place: str, seen: str, engine: Engine) -> Alert:
     return Alert(
         pack=name,
         name=rule["alert"],
@@ -178,6 +196,7 @@ def _alert(name: str, rule: dict[str, Any], place: str, seen: str) -> Alert:
         annotations=rule.get("annotations") or {},
         place=place,
         seen=seen,
+        engine=engine,
     )
 
 

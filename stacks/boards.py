@@ -15,6 +15,8 @@ from stacks.strict import Refused, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN = "own"
+# What a panel needs that shows error budgets: a system with objectives.
+OBJECTIVES = "objectives"
 PLATFORM_DASHBOARDS = (
     "start",
     "objectives",

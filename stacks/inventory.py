@@ -6,7 +6,7 @@ from apps import Process, Profile
 from dashboards import Dashboard
 from stacks import routing
 from stacks.routing import Reach
-from stacks.service import PLATFORM, File, Ground, LogSource, Service
+from stacks.service import PLATFORM, File, Ground, LogSource, Service, replica_name
 from stacks.services import (
     alertmanager,
     capture,
@@ -20,7 +20,7 @@ from stacks.services import (
     redis_exporter,
     workload,
 )
-from stacks.settings import PostgresExporter, RedisExporter, Settings
+from stacks.settings import Email, PostgresExporter, RedisExporter, Settings
 
 
 def simulated(settings: Settings, profiles: Sequence[Profile]) -> dict[str, Process]:
@@ -36,8 +36,7 @@ def simulated(settings: Settings, profiles: Sequence[Profile]) -> dict[str, Proc
 def names(settings: Settings, simulated: Mapping[str, Process], missing: Mapping[str, str]) -> frozenset[str]:
     """The services that will run: what logs come from, and what rules and panels may rely on."""
     wanted = {
-        prometheus.NAME: True,
-        alertmanager.NAME: True,
+        **dict.fromkeys(_replicas(settings), True),
         capture.NAME: settings.capture.enabled,
         collector.NAME: settings.loki.enabled or settings.jaeger.enabled,
         grafana.NAME: settings.grafana.enabled and grafana.NAME not in missing,
@@ -48,6 +47,12 @@ def names(settings: Settings, simulated: Mapping[str, Process], missing: Mapping
         **dict.fromkeys(simulated, True),
     }
     return frozenset(name for name, runs in wanted.items() if runs)
+
+
+def _replicas(settings: Settings) -> dict[str, str]:
+    """The kind of each service that may have replicas, by its name."""
+    counts = {prometheus.NAME: settings.prometheus.replicas, alertmanager.NAME: settings.alertmanager.replicas}
+    return {replica_name(kind, n): kind for kind, count in counts.items() for n in range(1, count + 1)}
 
 
 def _exporters(settings: Settings) -> dict[str, PostgresExporter | RedisExporter]:
@@ -66,18 +71,19 @@ def describe(
     simulated: Mapping[str, Process],
     names: frozenset[str],
     to: Reach,
+    log_rules: Sequence[File],
 ) -> list[Service]:
     """The services that run, but Prometheus and Grafana, which are told of all the others."""
     exporters = _exporters(settings)
-    described = [alertmanager.service(settings, ground, profiles, to)]
+    described = alertmanager.services(settings, ground, profiles, to)
     if capture.NAME in names:
         described.append(capture.service(ground))
     if loki.NAME in names:
-        described.append(loki.service(settings, ground))
+        described.append(loki.service(settings, ground, log_rules, alertmanager.addresses(settings, ground)))
     if jaeger.NAME in names:
         described.append(jaeger.service(settings, ground))
     if collector.NAME in names:
-        described.append(_collector(ground, profiles, names))
+        described.append(_collector(settings, ground, profiles, names))
     if node_exporter.NAME in names:
         described.append(node_exporter.service(ground))
     for server in exporters.values():
@@ -101,13 +107,20 @@ def reach(settings: Settings, ground: Ground, simulated: Mapping[str, Process]) 
     receiver = ground.address(capture.NAME, capture.PORT) if settings.capture.enabled else None
     # What a simulated process and its callers must agree on, and nobody gave.
     generated = {name for process in simulated.values() for name in process.secrets} - {*settings.secrets}
-    return routing.reach(settings, services, frozenset(generated), receiver)
+    return routing.reach(settings, services, frozenset(generated), receiver, _mail(settings, ground))
 
 
-def _collector(ground: Ground, profiles: Sequence[Profile], names: frozenset[str]) -> Service:
+def _mail(settings: Settings, ground: Ground) -> Email | None:
+    """The mail server; the capture receiver by its address, which has no TLS."""
+    if settings.email is None or not settings.email.captured:
+        return settings.email
+    return settings.email.model_copy(update={"smarthost": ground.address(capture.NAME, capture.SMTP), "tls": False})
+
+
+def _collector(settings: Settings, ground: Ground, profiles: Sequence[Profile], names: frozenset[str]) -> Service:
     return collector.service(
         ground,
-        _log_sources(names, profiles),
+        _log_sources(names, _replicas(settings), profiles),
         _loki_url(ground) if loki.NAME in names else None,
         ground.address(jaeger.NAME, jaeger.OTLP_GRPC) if jaeger.NAME in names else None,
     )
@@ -135,12 +148,13 @@ def _loki_url(ground: Ground) -> str:
     return ground.url(loki.NAME, loki.PORT)
 
 
-def _log_sources(names: Collection[str], profiles: Sequence[Profile]) -> list[LogSource]:
+def _log_sources(names: Collection[str], kinds: Mapping[str, str], profiles: Sequence[Profile]) -> list[LogSource]:
     """The supervisor keeps what a program prints; an application also writes a file of its own, and that one counts."""
     systems = {process.service: profile.system for profile in profiles for process in profile.workload}
     return [
         LogSource(
-            service=name,
+            service=kinds.get(name, name),
+            instance=name,
             system=systems.get(name, PLATFORM),
             glob=f"../{name}/log/{'app.log' if name in systems else '*.log'}",
         )

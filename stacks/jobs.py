@@ -1,5 +1,6 @@
 """Scrape jobs: of the stack's own services, and of the systems that it watches."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,16 +19,15 @@ class LeftOut:
 
 
 def own(ground: Ground, services: Iterable[Service]) -> list[ScrapeJob]:
-    """A job for each service of the stack that has metrics."""
+    """A job for each service of the stack that has metrics. Replicas are targets of one job."""
+    targets: dict[tuple[str, str], list[ScrapeTarget]] = defaultdict(list)
+    for service in services:
+        if service.metrics:
+            place = ground.replica(service.replica)
+            target = _running(place, service.name, service.port(service.metrics.port))
+            targets[service.kind, service.metrics.path].append(target)
     return [
-        ScrapeJob(
-            job=service.name,
-            system=PLATFORM,
-            targets=(_running(ground, service.name, service.port(service.metrics.port)),),
-            path=service.metrics.path,
-        )
-        for service in services
-        if service.metrics
+        ScrapeJob(job=kind, system=PLATFORM, targets=tuple(found), path=path) for (kind, path), found in targets.items()
     ]
 
 

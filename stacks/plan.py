@@ -5,18 +5,20 @@ from dataclasses import dataclass
 
 import apps
 import rules
-from apps import Profile
+from apps import Process, Profile
 from dashboards import Dashboard
 from rules import Alert, Pack, RuleFile, pack_info, target_missing
-from stacks import boards, inventory, jobs, routing
+from stacks import boards, fast_forward, inventory, jobs, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, grafana, prometheus
+from stacks.services import alertmanager, grafana, loki, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
-COMMON_PACKS = (PLATFORM, "containers", "kubernetes")
+COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
+# What rules on the agreement between Alertmanagers require.
+ALERTMANAGER_PAIRS = "alertmanager-pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,12 @@ class Plan:
         return next((service for service in self.services if service.name == name), None)
 
     def url(self, service: Service, endpoint: Endpoint) -> str:
-        return self.ground.url(service.name, service.port(endpoint.port), endpoint.path)
+        ground = self.ground.replica(service.replica)
+        return ground.url(service.name, service.port(endpoint.port), endpoint.path)
+
+    def replicas(self, kind: str) -> list[Service]:
+        """The running services that do the same as the one of that name, and that one."""
+        return [service for service in self.services if service.kind == kind]
 
 
 def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
@@ -52,20 +59,24 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
     to = inventory.reach(settings, ground, simulated)
-    described = inventory.describe(settings, ground, profiles, simulated, names, to)
-    reachable = names | {name for service in described for name in service.aliases} | _given(settings)
-    shown, unseen = boards.of(settings, profiles, reachable)
+    packs = _packs(settings, profiles)
+    reachable = names | _known(settings, simulated)
+    files, pruned = _prune(packs, reachable)
+    files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
+    log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
+    described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules)
+    promised = {boards.OBJECTIVES} if any(profile.objectives for profile in profiles) else set()
+    shown, unseen = boards.of(settings, profiles, reachable | promised)
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, shown))
     running = [service for service in described if service.name in names]
     absent = [service for service in described if service.name not in names]
 
     scraped, left_out = _jobs(settings, ground, running, profiles)
-    packs = _packs(settings, profiles)
-    files, pruned = _prune(packs, reachable)
-    files += [target_missing.file(scraped, settings.override), pack_info.file(packs)]
-    alertmanagers = [ground.address(alertmanager.NAME, alertmanager.PORT)]
-    running.append(prometheus.service(settings, ground, scraped, _deployed(files), alertmanagers))
+    own = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
+    files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in own]
+    alertmanagers = alertmanager.addresses(settings, ground)
+    running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += pruned + unseen
     left_out += [_absent(service, missing[service.product], settings.environment) for service in absent]
     left_out += [
@@ -96,7 +107,7 @@ def _jobs(
     settings: Settings, ground: Ground, running: Sequence[Service], profiles: Sequence[Profile]
 ) -> tuple[tuple[ScrapeJob, ...], list[LeftOut]]:
     names = {name for service in running for name in (service.name, *service.aliases)}
-    found, left_out = [prometheus.own_job(ground), *jobs.own(ground, running)], []
+    found, left_out = [prometheus.own_job(ground, settings.prometheus.replicas), *jobs.own(ground, running)], []
     for profile in profiles:
         more, without = jobs.of_system(ground, profile, settings.systems[profile.system], names)
         found += more
@@ -104,9 +115,15 @@ def _jobs(
     return tuple(sorted(found, key=lambda job: job.job)), left_out
 
 
-def _given(settings: Settings) -> set[str]:
-    """The services of real systems, by their names in the profiles."""
-    return {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
+def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
+    """What rules may rely on besides the services that run here.
+
+    It is what simulated processes do in the place of others, the services of real systems by their names in the
+    profiles, and that an Alertmanager has peers.
+    """
+    known = {alias for process in simulated.values() for alias in process.aliases}
+    known |= {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
+    return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
 
 
 def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
@@ -131,7 +148,9 @@ def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[Rule
 
 
 def _deployed(files: Iterable[RuleFile]) -> list[File]:
-    return [File(path=f"{prometheus.RULES}/{file.path}", text=file.text) for file in files]
+    """The rule files for Prometheus."""
+    mine = (file for file in files if file.engine == "prometheus")
+    return [File(path=f"{prometheus.RULES}/{file.path}", text=file.text) for file in mine]
 
 
 def _by_name(services: Iterable[Service]) -> tuple[Service, ...]:

@@ -7,6 +7,7 @@ from apps import Profile, Receiver, Route, Webhook
 from stacks.service import PLATFORM
 from stacks.settings import Email, Settings
 from stacks.strict import Refused
+from stacks.units import seconds
 
 HEARTBEAT = "heartbeat"
 SELFTEST = "selftest"
@@ -36,7 +37,13 @@ class Reach:
     capture: str | None
 
 
-def reach(settings: Settings, services: Mapping[str, str], generated: frozenset[str], capture: str | None) -> Reach:
+def reach(
+    settings: Settings,
+    services: Mapping[str, str],
+    generated: frozenset[str],
+    capture: str | None,
+    email: Email | None,
+) -> Reach:
     """`capture` is the host:port of the capture receiver, where one runs."""
     # A durable environment must be heard of when it falls silent.
     heartbeat = settings.lifecycle == "durable" or HEARTBEAT in settings.secrets
@@ -44,7 +51,7 @@ def reach(settings: Settings, services: Mapping[str, str], generated: frozenset[
         services=services,
         generated=generated,
         given=frozenset(settings.secrets),
-        email=settings.email,
+        email=email,
         heartbeat=heartbeat,
         capture=capture,
     )
@@ -114,6 +121,13 @@ def config(profiles: Sequence[Profile], to: Reach) -> Config:
         "receivers": receivers,
         "inhibit_rules": _inhibit(profiles),
     }
+
+
+def shortest_interval(profiles: Sequence[Profile]) -> float:
+    """Seconds between two notifications of the group that has them most often."""
+    own = [profile.routing.group_interval for profile in profiles]
+    own += [route.group_interval or _BEAT["group_interval"] for p in profiles for route in p.routing.routes]
+    return min(map(seconds, (_BEAT["group_interval"], *own)))
 
 
 def hears(profiles: Sequence[Profile], labels: Mapping[str, str]) -> list[str]:

@@ -6,13 +6,16 @@ files work as processes, in containers and in pods.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import yaml
 
 # The system that the stack's own services belong to.
 PLATFORM = "platform"
+
+# On this machine, what each further replica of a service adds to its ports.
+REPLICA_PORTS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +99,13 @@ class ScrapeJob:
 
 @dataclass(frozen=True, kw_only=True)
 class LogSource:
-    """Log files for the collector: a glob below the directory that holds all services' directories."""
+    """Log files for the collector: a glob below the directory that holds all services' directories.
+
+    Lines of replicas have the same `service`, and another `instance`.
+    """
 
     service: str
+    instance: str
     system: str
     glob: str
 
@@ -108,9 +115,11 @@ class Service:
     """One program. `args` follow the program's name; `product` is its row in `toolchain/versions.yaml`.
 
     `aliases` are names under which others reach it besides its own. No secret stands in `environment`.
+    `replica` counts the services of one `kind`, which do the same.
     """
 
     name: str
+    replica: int = 1
     product: str
     program: str
     args: tuple[str, ...] = ()
@@ -125,6 +134,11 @@ class Service:
     page: Endpoint | None = None
     aliases: tuple[str, ...] = ()
 
+    @property
+    def kind(self) -> str:
+        """The name of the first replica, which stands for all of them."""
+        return self.name if self.replica == 1 else self.name.removesuffix(f"-{self.replica}")
+
     def port(self, name: str) -> int:
         return next(port.number for port in self.ports if port.name == name)
 
@@ -135,6 +149,10 @@ class Ground:
 
     target: Literal["local", "docker", "kubernetes"]
     port_offset: int = 0
+
+    def replica(self, number: int) -> "Ground":
+        """The ground of a replica of a service: on this machine each has ports of its own."""
+        return replace(self, port_offset=self.port_offset + REPLICA_PORTS * (number - 1))
 
     def bind(self, number: int) -> int:
         return number + (self.port_offset if self.target == "local" else 0)
@@ -150,6 +168,16 @@ class Ground:
 
     def url(self, service: str, number: int, path: str = "") -> str:
         return f"http://{self.address(service, number)}{path}"
+
+
+def replica_name(name: str, number: int) -> str:
+    """The first replica has the plain name."""
+    return name if number == 1 else f"{name}-{number}"
+
+
+def replicas(ground: Ground, name: str, count: int) -> list[tuple[str, Ground]]:
+    """Name and ground of each replica of a service."""
+    return [(replica_name(name, number), ground.replica(number)) for number in range(1, count + 1)]
 
 
 class _Plain(yaml.CSafeDumper):

@@ -13,12 +13,15 @@ from stacks.units import Duration, Size, Wait
 
 PROJECT = "watchstack"
 SECRETS = f"{PROJECT}:secrets"
+# The name of the capture receiver, where an address is asked for.
+CAPTURE = "capture"
 Version = Annotated[str, Field(pattern=r"^v[1-9][0-9]*$")]
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 ServiceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*(:[0-9]{1,5})?$")]
 HostPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$")]
 Target = Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+|[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$")]
+Smarthost = Annotated[str, Field(pattern=r"^(capture|[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$")]
 Mail = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
@@ -71,6 +74,9 @@ class System(Strict):
 
 
 class Prometheus(Strict):
+    replicas: int = Field(
+        default=1, ge=1, le=5, description="How many of them. Each scrapes everything and evaluates every rule."
+    )
     scrape_interval: Duration = Field("15s", description="How often a target is scraped.")
     evaluation_interval: Duration = Field("15s", description="How often rules are evaluated.")
     retention: Duration = Field("15d", description="How long samples are kept.")
@@ -78,6 +84,9 @@ class Prometheus(Strict):
 
 
 class Alertmanager(Strict):
+    replicas: int = Field(
+        default=1, ge=1, le=5, description="How many of them. They agree on who notifies; any one that is left does."
+    )
     retention: Duration = Field("120h", description="How long notifications and silences are remembered.")
     volume: Size = Field("256MB", description="Size of the volume.")
 
@@ -97,12 +106,24 @@ class Jaeger(Strict):
 class Email(Strict):
     """The mail server for receivers that send mail."""
 
-    smarthost: HostPort = Field(description="The mail server.")
+    smarthost: Smarthost = Field(
+        description="The mail server. `capture`: the capture receiver, without TLS.", examples=["capture"]
+    )
     sender: Mail = Field(alias="from", description="The address that mail comes from.")
     to: tuple[Mail, ...] = Field(description="Who gets it.", min_length=1)
     username: str | None = Field(default=None, description="To log in with.")
     password: Name | None = Field(default=None, description="Name of the secret with the password.")
     tls: bool = Field(default=True, description="Refuse to send without TLS.")
+
+    @property
+    def captured(self) -> bool:
+        return self.smarthost == CAPTURE
+
+    @model_validator(mode="after")
+    def _capture_asks_for_nothing(self) -> "Email":
+        if self.captured and (self.username or self.password):
+            raise ValueError("smarthost `capture` takes no `username` and no `password`")
+        return self
 
 
 class Switch(Strict):
@@ -122,7 +143,6 @@ class NewPanel(Strict):
     unit: str = Field("short", description="Grafana's id of the unit, or `suffix:` and a unit of your own.")
     queries: dict[str, str] = Field(
         description="Queries by legend: PromQL, or LogQL if `logs` is true or the kind is `logs`.",
-        min_length=1,
         examples=[{"{{endpoint}}": "sum by (endpoint) (rate(http_requests_total[5m]))"}],
     )
     logs: bool = Field(default=False, description="The queries are for Loki.")
@@ -132,6 +152,12 @@ class NewPanel(Strict):
     minimum: float | None = Field(default=None, description="Where a gauge or an axis begins.")
     maximum: float | None = Field(default=None, description="Where a gauge or an axis ends.")
     empty_when: str | None = Field(default=None, description="Why no data is no fault, if it may be empty.")
+
+    @model_validator(mode="after")
+    def _asking(self) -> "NewPanel":
+        if not self.queries:
+            raise ValueError("give at least one query")
+        return self
 
 
 class PanelChange(Strict):
@@ -235,13 +261,20 @@ class Settings(Strict):
         le=48000,
         description="On `local`, added to every port: 10000 puts Prometheus (9090) on 19090. One block an environment.",
     )
+    fast_forward: int = Field(
+        default=1,
+        ge=1,
+        le=120,
+        description="For drills: how many times shorter all ranges and waits of rules and routes are. "
+        "Not with `durable`.",
+    )
     external_labels: dict[Label, str] = Field(
         {},
         description="Labels on everything that leaves this Prometheus. `cluster` and `environment` are the "
         "environment's name unless given.",
     )
     systems: dict[Name, System] = Field(description="The monitored systems. The first also gets the platform's alerts.")
-    packs: dict[Literal["platform", "containers", "kubernetes"], Version] = Field(
+    packs: dict[Literal["platform", "containers", "kubernetes", "logs"], Version] = Field(
         {},
         description="Versions of the packs that every environment has, as far as it runs what they need; else `v1`.",
     )
@@ -266,6 +299,12 @@ class Settings(Strict):
         captured = [name for name, secret in self.secrets.items() if secret.capture]
         if captured and not self.capture.enabled:
             raise ValueError(f"secrets {', '.join(captured)} point at the capture receiver, which is not enabled")
+        if self.prometheus.replicas > 1 and "replica" in self.external_labels:
+            raise ValueError("the label `replica` of external_labels is what replicas of Prometheus are told apart by")
+        if self.email and self.email.captured and not self.capture.enabled:
+            raise ValueError("email.smarthost is the capture receiver, which is not enabled")
+        if self.fast_forward > 1 and self.lifecycle == "durable":
+            raise ValueError("fast_forward is for rehearsals: a `durable` environment judges in real time, with 1")
         return self
 
 

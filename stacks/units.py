@@ -19,6 +19,12 @@ def seconds(text: str) -> float:
     return sum(int(number) * _SECONDS[unit] for number, unit in parts)
 
 
+def duration(length: float) -> str:
+    """The Prometheus duration of so many seconds: whole ones, or else whole milliseconds."""
+    whole = round(length * 1000)
+    return f"{whole // 1000}s" if whole % 1000 == 0 else f"{whole}ms"
+
+
 def size_bytes(text: str) -> int:
     """Bytes of a Prometheus size: units are powers of 1024, as in its storage flags. ValueError if it is none."""
     match = _SIZE.fullmatch(text)

@@ -1,9 +1,9 @@
 """A stand-in for the receivers of notifications: keeps what arrives, and shows it.
 
-    python -m workloads.capture --listen http=127.0.0.1:19099 --data data
+    python -m workloads.capture --listen http=127.0.0.1:19099 --listen smtp=127.0.0.1:19025 --data data
 
-Alertmanager posts to `/discord`, `/webhook`, `/heartbeat` or any other path. `GET /` is a page for
-people, `GET /notifications` the same as JSON.
+Alertmanager posts to `/discord`, `/webhook`, `/heartbeat` or any other path, and sends mail, which is kept as if it
+had been posted to `/email`. `GET /` is a page for people, `GET /notifications` the same as JSON.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from starlette.routing import Route
 
 from instrument import logs
 from instrument.timestamps import timestamp
+from workloads import capture_mail
 from workloads.arguments import parse
 from workloads.body import json_body, refusal
 from workloads.capture_page import page
@@ -39,6 +41,7 @@ FILE_BYTES = 10 * 1024 * 1024
 FILES = 3
 # On the page. Heartbeats come every minute: of them it shows the last time only.
 SHOWN = 200
+MAIL = "/email"
 KINDS = ("discord", "webhook", "heartbeat", "slack", "email", "other")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -125,14 +128,16 @@ class Capture:
         ]
 
     async def _receive(self, request: Request) -> Response:
-        body = await json_body(request, LARGEST)
+        self.take(request.url.path, await json_body(request, LARGEST))
+        # Slack's answer. Discord answers 204, and the other receivers take any 2xx.
+        return PlainTextResponse("ok")
+
+    def take(self, path: str, body: Any) -> None:
+        """Keep what came to a path, and count it."""
         now = time.time()
-        path = request.url.path
         self.notifications.add(Notification(now, path, json.dumps(body, ensure_ascii=False).encode()))
         self._count.labels(_kind(path)).inc()
         self._last.labels(_kind(path)).set(now)
-        # Slack's answer. Discord answers 204, and the other receivers take any 2xx.
-        return PlainTextResponse("ok")
 
     async def _select(self, request: Request) -> Response:
         asked = request.query_params
@@ -163,7 +168,12 @@ class Capture:
 def main() -> None:
     asked = parse("workloads.capture")
     logs.configure("capture", file=asked.log_file)
-    serve({asked.listen["http"]: Capture(asked.data).app})
+    capture = Capture(asked.data)
+    smtp = asked.listen.get("smtp")
+    take = partial(capture.take, MAIL)
+    serve(
+        {asked.listen["http"]: capture.app}, beside=partial(capture_mail.serve, smtp, take, LARGEST) if smtp else None
+    )
 
 
 def _kind(path: str) -> str:

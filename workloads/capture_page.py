@@ -57,8 +57,8 @@ def page(notifications: Sequence[dict[str, Any]], heartbeat: str) -> str:
 
 
 def messages(body: Any) -> Iterator[Message]:
-    """What a person reads in a Discord, Slack or Alertmanager body; of any other, the JSON itself."""
-    found = [*_discord(body), *_slack(body), *_alerts(body)]
+    """What a person reads in a mail or a Discord, Slack or Alertmanager body; of any other, the JSON itself."""
+    found = [*_discord(body), *_slack(body), *_alerts(body), *_mail(body)]
     yield from found or [Message("", json.dumps(body, indent=2, ensure_ascii=False))]
 
 
@@ -82,6 +82,11 @@ def _alerts(body: Any) -> Iterator[Message]:
         status = str(_get(alert, "status")).upper()
         lines = [_get(notes, "summary"), _get(notes, "description"), _pairs(labels)]
         yield Message(f"[{status}] {_get(labels, 'alertname')}", "\n".join(str(line) for line in lines if line))
+
+
+def _mail(body: Any) -> Iterator[Message]:
+    if subject := _get(body, "subject"):
+        yield Message(str(subject), str(_get(body, "text")))
 
 
 def _article(notification: dict[str, Any]) -> str:

@@ -4,39 +4,53 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from apps import Profile
-from stacks import routing
+from stacks import fast_forward, routing
 from stacks.routing import Reach
-from stacks.service import Endpoint, File, Ground, Port, Reload, SecretFile, Service, Volume, to_yaml
+from stacks.service import Endpoint, File, Ground, Port, Reload, SecretFile, Service, Volume, replicas, to_yaml
 from stacks.settings import Settings
 from stacks.units import size_bytes
 
 NAME = "alertmanager"
 PORT = 9093
+GOSSIP = 9094
 
 
-def service(settings: Settings, ground: Ground, profiles: Sequence[Profile], to: Reach) -> Service:
-    """`to` says what the receivers of the profiles can be reached at."""
-    config = {"templates": ["watchstack.tmpl"], **routing.config(profiles, to)}
+def addresses(settings: Settings, ground: Ground) -> list[str]:
+    """host:port of every replica. Who has alerts sends them to each, and never through a load balancer."""
+    return [place.address(name, PORT) for name, place in replicas(ground, NAME, settings.alertmanager.replicas)]
+
+
+def services(settings: Settings, ground: Ground, profiles: Sequence[Profile], to: Reach) -> list[Service]:
+    """The replicas, which agree by gossip on who notifies. `to` says what the receivers can be reached at."""
+    return [_service(settings, ground, number, profiles, to) for number in range(1, settings.alertmanager.replicas + 1)]
+
+
+def _service(settings: Settings, ground: Ground, replica: int, profiles: Sequence[Profile], to: Reach) -> Service:
+    name, place = replicas(ground, NAME, settings.alertmanager.replicas)[replica - 1]
+    routed = fast_forward.routes(routing.config(profiles, to), fast_forward.pace(settings))
+    config = {"templates": ["watchstack.tmpl"], **routed}
     secrets = [
         SecretFile(path=f"{routing.SECRETS}/{name}", secret=name, generated=name in to.generated)
         for name in routing.secret_names(profiles, to)
     ]
+    cluster = _cluster(settings, ground, replica, routing.shortest_interval(profiles))
     return Service(
-        name=NAME,
+        name=name,
+        replica=replica,
         product="alertmanager",
         program="alertmanager",
         args=(
             "--config.file=etc/alertmanager.yml",
             "--storage.path=data",
             f"--data.retention={settings.alertmanager.retention}",
-            f"--web.listen-address={ground.listen(PORT)}",
-            f"--web.external-url={ground.url(NAME, PORT)}",
-            # Empty means no gossip: a single replica has nobody to talk to.
-            "--cluster.listen-address=",
-            "--enable-feature=utf8-strict-mode",
+            f"--web.listen-address={place.listen(PORT)}",
+            f"--web.external-url={place.url(name, PORT)}",
+            *cluster,
+            # The name of the receiver in its metrics is how `./watchstack fire` knows who was told.
+            "--enable-feature=utf8-strict-mode,receiver-name-in-metrics",
             "--log.format=json",
         ),
-        ports=(Port(name="http", number=PORT),),
+        ports=(Port(name="http", number=PORT), *((Port(name="gossip", number=GOSSIP),) if len(cluster) > 1 else ())),
         files=(
             File(path="etc/alertmanager.yml", text=to_yaml(config)),
             File(path="etc/watchstack.tmpl", text=Path(__file__).with_name("alertmanager.tmpl").read_text()),
@@ -52,3 +66,26 @@ def service(settings: Settings, ground: Ground, profiles: Sequence[Profile], to:
         metrics=Endpoint(port="http", path="/metrics"),
         page=Endpoint(port="http", path="/"),
     )
+
+
+def _cluster(settings: Settings, ground: Ground, replica: int, shortest_interval: float) -> list[str]:
+    """The arguments for gossip. A replica advertises the address that it listens on, or else its private one."""
+    count = settings.alertmanager.replicas
+    if count == 1:
+        # Empty means no gossip: a single replica has nobody to talk to.
+        return ["--cluster.listen-address="]
+    others = [other for n, other in enumerate(replicas(ground, NAME, count), start=1) if n != replica]
+    return [
+        f"--cluster.listen-address={ground.replica(replica).listen(GOSSIP)}",
+        *(f"--cluster.peer={place.address(name, GOSSIP)}" for name, place in others),
+        f"--cluster.peer-timeout={_patience(count, shortest_interval)}s",
+    ]
+
+
+def _patience(count: int, shortest_interval: float) -> int:
+    """Seconds that a replica leaves to each one before it to notify and to say so: 5 to 15.
+
+    A receiver that takes longer to answer is told twice, so the more the better. Yet the last replica's turn should
+    come before the group is looked at again: it would tell what has been resolved since.
+    """
+    return max(5, min(15, int(shortest_interval / count)))

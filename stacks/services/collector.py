@@ -30,7 +30,13 @@ _OPERATORS: tuple[dict[str, object], ...] = (
     {"type": "json_parser", "if": 'body matches "^{"', "on_error": "send_quiet"},
     _time("time"),
     _time("ts"),
-    {"type": "severity_parser", "if": "attributes.level != nil", "parse_from": "attributes.level"},
+    {
+        "type": "severity_parser",
+        "if": "attributes.level != nil",
+        "parse_from": "attributes.level",
+        # Python, syslog and Go have names of their own for what a program does not survive.
+        "mapping": {"fatal": ["critical", "crit", "emerg", "panic"]},
+    },
     {
         "type": "trace_parser",
         "if": "attributes.trace_id != nil",
@@ -71,7 +77,7 @@ def service(ground: Ground, sources: Sequence[LogSource], loki: str | None, jaeg
 
 
 def _config(ground: Ground, sources: Sequence[LogSource], loki: str | None, jaeger: str | None) -> dict[str, object]:
-    files = {f"file_log/{source.service}": _file_log(source) for source in sources}
+    files = {f"file_log/{source.instance}": _file_log(source) for source in sources}
     otlp = {
         "grpc": {"endpoint": ground.listen(OTLP_GRPC)},
         "http": {"endpoint": ground.listen(OTLP_HTTP)},
@@ -111,11 +117,12 @@ def _pipeline(receivers: list[str], exporter: str) -> dict[str, object]:
 
 
 def _file_log(source: LogSource) -> dict[str, object]:
+    replica = {"service.instance.id": source.instance} if source.instance != source.service else {}
     return {
         "include": [source.glob],
         "start_at": "beginning",
         "storage": "file_storage",
-        "resource": {"service.name": source.service, "app": source.service, "system": source.system},
+        "resource": {"service.name": source.service, "app": source.service, "system": source.system, **replica},
         "operators": [dict(operator) for operator in _OPERATORS],
     }
 

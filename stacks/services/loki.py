@@ -1,6 +1,9 @@
-"""Loki: keeps the logs, in one process, for as long as asked."""
+"""Loki: keeps the logs, in one process, for as long as asked, and evaluates the rules on them."""
+
+from collections.abc import Sequence
 
 from stacks.service import Endpoint, File, Ground, Port, Service, Volume, to_yaml
+from stacks.services.prometheus import external_labels
 from stacks.settings import Settings
 from stacks.units import size_bytes
 
@@ -8,18 +11,28 @@ NAME = "loki"
 PORT = 3100
 GRPC = 9095
 
+# The ruler reads a directory for each tenant, and without authentication there is one, of this name.
+RULES = "etc/rules/fake"
+
 # Resource attributes that become stream labels. Everything else is structured metadata, which costs no stream.
 STREAM_LABELS = ("app", "k8s.namespace.name", "service.name", "system")
 
 
-def service(settings: Settings, ground: Ground) -> Service:
+def rule_file(path: str, text: str) -> File:
+    """A file of a pack as the ruler reads it: in no directory of its own, and without a restart."""
+    return File(path=f"{RULES}/{path.replace('/', '-')}", text=text, on_change="watched")
+
+
+def service(settings: Settings, ground: Ground, rules: Sequence[File], alertmanagers: Sequence[str]) -> Service:
+    """`rules` are files made by `rule_file`, `alertmanagers` the host:port of each."""
+    config = _config(settings, ground) | ({"ruler": _ruler(settings, alertmanagers)} if rules else {})
     return Service(
         name=NAME,
         product="loki",
         program="loki",
         args=("-config.file=etc/loki.yml",),
         ports=(Port(name="http", number=PORT), Port(name="grpc", number=GRPC)),
-        files=(File(path="etc/loki.yml", text=to_yaml(_config(settings, ground)), on_change="restart"),),
+        files=(File(path="etc/loki.yml", text=to_yaml(config), on_change="restart"), *rules),
         volumes=(Volume(path="data", size=size_bytes(settings.loki.volume)),),
         ready=Endpoint(port="http", path="/ready"),
         metrics=Endpoint(port="http", path="/metrics"),
@@ -80,4 +93,18 @@ def _config(settings: Settings, ground: Ground) -> dict[str, object]:
                 }
             },
         },
+    }
+
+
+def _ruler(settings: Settings, alertmanagers: Sequence[str]) -> dict[str, object]:
+    directory, _, _ = RULES.rpartition("/")
+    return {
+        "storage": {"type": "local", "local": {"directory": directory}},
+        "rule_path": "data/ruler",
+        "alertmanager_url": ",".join(f"http://{address}" for address in alertmanagers),
+        "enable_alertmanager_v2": True,
+        "evaluation_interval": settings.prometheus.evaluation_interval,
+        # An edit of the rules is in force without a restart, this much later.
+        "poll_interval": "5s",
+        "external_labels": external_labels(settings),
     }

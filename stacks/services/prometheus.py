@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from stacks import fast_forward
+from stacks.fast_forward import Pace
 from stacks.service import (
     PLATFORM,
     Endpoint,
@@ -14,6 +16,8 @@ from stacks.service import (
     SecretFile,
     Service,
     Volume,
+    replica_name,
+    replicas,
     to_yaml,
 )
 from stacks.settings import Settings
@@ -22,6 +26,10 @@ from stacks.units import size_bytes, size_text
 NAME = "prometheus"
 PORT = 9090
 RULES = "etc/rules"
+
+# The external label that tells the samples of replicas apart, and that no alert may have: Alertmanager would take
+# the same alert of two of them for two.
+REPLICA = "replica"
 
 # The write-ahead log and the block being made count for nothing in retention.size, so a fifth is left to them.
 SAMPLES_SHARE = 0.8
@@ -37,39 +45,66 @@ LIMITS = {
 }
 
 
-def own_job(ground: Ground) -> ScrapeJob:
-    """Prometheus watches itself like any other target."""
-    target = ScrapeTarget(address=ground.address(NAME, PORT), instance=f"{NAME}:{PORT}")
-    return ScrapeJob(job=NAME, system=PLATFORM, targets=(target,))
+def own_job(ground: Ground, count: int) -> ScrapeJob:
+    """Prometheus watches itself, and its replicas, like any other target."""
+    targets = (
+        ScrapeTarget(address=place.address(name, PORT), instance=f"{name}:{PORT}")
+        for name, place in replicas(ground, NAME, count)
+    )
+    return ScrapeJob(job=NAME, system=PLATFORM, targets=tuple(targets))
 
 
-def service(
+def external_labels(settings: Settings) -> dict[str, str]:
+    """The labels on everything that leaves the environment."""
+    return {"cluster": settings.environment, "environment": settings.environment, **settings.external_labels}
+
+
+def services(
     settings: Settings,
     ground: Ground,
     jobs: Sequence[ScrapeJob],
     rules: Sequence[File],
     alertmanagers: Sequence[str],
+) -> list[Service]:
+    """The replicas, each of which does everything.
+
+    `rules` are the rule files below `etc/rules`, `alertmanagers` the host:port of each.
+    """
+    return [
+        _service(settings, ground.replica(number), number, jobs, rules, alertmanagers)
+        for number in range(1, settings.prometheus.replicas + 1)
+    ]
+
+
+def _service(
+    settings: Settings,
+    ground: Ground,
+    replica: int,
+    jobs: Sequence[ScrapeJob],
+    rules: Sequence[File],
+    alertmanagers: Sequence[str],
 ) -> Service:
-    """`rules` are the rule files below `etc/rules`, `alertmanagers` the host:port of each."""
+    name = replica_name(NAME, replica)
     tokens = sorted({job.token for job in jobs if job.token})
     return Service(
-        name=NAME,
+        name=name,
+        replica=replica,
         product="prometheus",
         program="prometheus",
         args=(
             "--config.file=etc/prometheus.yml",
             "--storage.tsdb.path=data",
             f"--web.listen-address={ground.listen(PORT)}",
-            f"--web.external-url={ground.url(NAME, PORT)}",
+            f"--web.external-url={ground.url(name, PORT)}",
             "--enable-feature=exemplar-storage",
             "--log.format=json",
         ),
         ports=(Port(name="http", number=PORT),),
         files=(
-            File(path="etc/prometheus.yml", text=to_yaml(_config(settings, jobs, rules, alertmanagers))),
+            File(path="etc/prometheus.yml", text=to_yaml(_config(settings, name, jobs, rules, alertmanagers))),
             *rules,
         ),
-        secrets=tuple(SecretFile(path=_secret(name), secret=name) for name in tokens),
+        secrets=tuple(SecretFile(path=_secret(token), secret=token) for token in tokens),
         volumes=(Volume(path="data", size=size_bytes(settings.prometheus.volume)),),
         ready=Endpoint(port="http", path="/-/ready"),
         reload=Reload(
@@ -83,21 +118,25 @@ def service(
 
 
 def _config(
-    settings: Settings, jobs: Sequence[ScrapeJob], rules: Sequence[File], alertmanagers: Sequence[str]
+    settings: Settings, name: str, jobs: Sequence[ScrapeJob], rules: Sequence[File], alertmanagers: Sequence[str]
 ) -> dict[str, object]:
     wanted = settings.prometheus
-    labels = {"cluster": settings.environment, "environment": settings.environment, **settings.external_labels}
+    several = wanted.replicas > 1
+    labels = {**external_labels(settings), **({REPLICA: name} if several else {})}
+    alerting: dict[str, object] = {"alertmanagers": [{"static_configs": [{"targets": sorted(alertmanagers)}]}]}
+    if several:
+        alerting["alert_relabel_configs"] = [{"action": "labeldrop", "regex": REPLICA}]
     return {
         "global": {
             "scrape_interval": wanted.scrape_interval,
             "evaluation_interval": wanted.evaluation_interval,
             # Prometheus expands $NAME in external labels; ours are meant as they stand.
-            "external_labels": {name: value.replace("$", "$$") for name, value in labels.items()},
+            "external_labels": {label: value.replace("$", "$$") for label, value in labels.items()},
         },
         "storage": {"tsdb": {"retention": {"time": wanted.retention, "size": sample_bytes(wanted.volume)}}},
         "rule_files": [file.path.removeprefix("etc/") for file in rules],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": sorted(alertmanagers)}]}]},
-        "scrape_configs": [_scrape(job) for job in jobs],
+        "alerting": alerting,
+        "scrape_configs": [_scrape(job, fast_forward.pace(settings)) for job in jobs],
     }
 
 
@@ -106,10 +145,10 @@ def sample_bytes(volume: str) -> str:
     return size_text(int(size_bytes(volume) * SAMPLES_SHARE) // 2**20 * 2**20)
 
 
-def _scrape(job: ScrapeJob) -> dict[str, object]:
+def _scrape(job: ScrapeJob, at: Pace) -> dict[str, object]:
     own: dict[str, object] = {
         "scheme": job.scheme if job.scheme != "http" else None,
-        "scrape_interval": job.interval,
+        "scrape_interval": at.interval(job.interval) if job.interval else None,
         "honor_labels": job.honor_labels or None,
         # Prometheus resolves it from the directory of its configuration file.
         "authorization": {"credentials_file": f"../{_secret(job.token)}"} if job.token else None,

@@ -213,6 +213,20 @@ def test_recorded_series_are_recorded_by_a_pack(name: str) -> None:
             assert set(re.findall(r"\b[a-z0-9_]+:[\w:]+", query.expr)) <= recorded, query.panel
 
 
+@pytest.mark.parametrize("name", [name for name in names() if "system" in build(name).tags])
+def test_a_system_leads_to_its_logs_its_traces_and_back(name: str) -> None:
+    links = {link.title: link.url for link in build(name).links}
+    assert "%22uid%22%3A%22loki%22" in links["Logs"]
+    assert "%22uid%22%3A%22jaeger%22" in links["Traces"]
+    assert links.keys() & {"Start", "Overview"}
+
+
+def test_links_between_dashboards_lead_somewhere() -> None:
+    linked = {link.url for name in names() for link in build(name).links if link.url.startswith("/d/")}
+    assert linked
+    assert linked <= {f"/d/{name}" for name in names()}
+
+
 def test_explore_links_carry_the_query_and_the_time_shown() -> None:
     link: Link = logs("Logs", '{system="x"} |= "a b"')
     assert link.url.endswith("%22from%22%3A%22${__from}%22%2C%22to%22%3A%22${__to}%22%7D%7D%7D")
@@ -224,6 +238,8 @@ def test_an_unknown_dashboard_is_refused_by_name() -> None:
         build("boss")
 
 
-def test_the_package_alone_does_not_import_grafanalib() -> None:
-    code = "import dashboards, sys; dashboards.names(); sys.exit('grafanalib' in sys.modules)"
+@pytest.mark.parametrize("done", ["names()", "[build(name) for name in names()]", "render(build('start'))"])
+def test_grafanalib_is_not_imported_for_what_is_remembered(done: str) -> None:
+    render("start")
+    code = f"import sys; from dashboards import build, names, render; {done}; sys.exit('grafanalib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -65,6 +65,11 @@ def test_loki(make_plan: MakePlan) -> None:
     assert _said("loki", make_plan(loki={"retention": "12h"})) == _example("loki")
 
 
+def test_dashboards(make_plan: MakePlan) -> None:
+    made = make_plan(dashboards={"own": ["tests/dashboards/bad/removed_graph.json"]})
+    assert _said("dashboards", made) == _example("dashboards")
+
+
 def test_ports(make_plan: MakePlan) -> None:
     with _taken_port() as port:
         # The highest port of the stack, so that the offset to any free port is one that the settings take.

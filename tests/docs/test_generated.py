@@ -51,7 +51,12 @@ def _keys(schema: dict[str, Any], where: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("key", sorted(set(_keys(SCHEMA, "watchstack:")) - {"watchstack:environment"}))
 def test_every_key_is_in_the_settings_page(key: str) -> None:
-    chosen = {"systems": "SYSTEM", "override": "PACK/ALERT", "secrets": "NAME"}
+    chosen = {
+        "systems": "SYSTEM",
+        "override": "PACK/ALERT",
+        "secrets": "NAME",
+        "dashboards": "DASHBOARD/PANEL",
+    }
     name = key.removeprefix("watchstack:").partition(".")[0]
     assert f"\n| `{key.replace('*', chosen.get(name, '*'))}` |" in FILES["docs/settings.md"]
 

@@ -13,6 +13,9 @@ from stacks.units import seconds
 
 ROOT = Path(__file__).parents[2]
 PACKS = sorted(path.parent for path in (ROOT / "rules").glob("*/v*/pack.yaml"))
+# Packs that Loki evaluates. What promtool's test files are to the others, log_cases.yml is to their alerts.
+OF_LOKI = {pack for pack in PACKS if yaml.safe_load((pack / "pack.yaml").read_text()).get("engine") == "loki"}
+LOG_CASES = yaml.safe_load((Path(__file__).with_name("log_cases.yml")).read_text())
 TESTS = sorted((ROOT / "rules").glob("*/v*/*.test.yml"))
 FILES = sorted(set((ROOT / "rules").glob("*/v*/*.yml")) - set(TESTS))
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -44,6 +47,7 @@ def relative(path: Path) -> str:
     return str(path.relative_to(ROOT / "rules"))
 
 
+FILES_OF_PROMETHEUS = [path for path in FILES if path.parent not in OF_LOKI]
 ALERTS = [(path, rule) for path in FILES for rule in rules_in(path) if "alert" in rule]
 RECORDS = [(path, rule) for path in FILES for rule in rules_in(path) if "record" in rule]
 
@@ -52,6 +56,9 @@ each_file = pytest.mark.parametrize("path", FILES, ids=relative)
 each_test = pytest.mark.parametrize("path", TESTS, ids=relative)
 NAMES = [alert["alert"] for _, alert in ALERTS]
 each_alert = pytest.mark.parametrize("alert", [alert for _, alert in ALERTS], ids=NAMES)
+each_alert_of_loki = pytest.mark.parametrize(
+    "alert", [rule for path, rule in ALERTS if path.parent in OF_LOKI], ids=lambda alert: alert["alert"]
+)
 each_alert_of_a_file = pytest.mark.parametrize(("path", "alert"), ALERTS, ids=NAMES)
 each_record = pytest.mark.parametrize(("path", "record"), RECORDS, ids=[record["record"] for _, record in RECORDS])
 each_expression = pytest.mark.parametrize("expr", [rule["expr"] for _, rule in ALERTS + RECORDS])
@@ -71,7 +78,7 @@ def test_a_pack_says_what_it_is_and_what_its_version_changed(pack: Path) -> None
     assert manifest["summary"].endswith(".")
 
 
-@each_file
+@pytest.mark.parametrize("path", FILES_OF_PROMETHEUS, ids=relative)
 def test_a_rule_file_has_a_test_file_for_it_beside_it(path: Path) -> None:
     test = path.with_suffix(".test.yml")
     assert path.name in read(test)["rule_files"]
@@ -92,10 +99,12 @@ def test_names_are_unique_in_a_pack_and_those_of_recording_rules_everywhere(pack
 @each_alert_of_a_file
 def test_an_alert_has_its_keys_in_the_house_order(path: Path, alert: dict[str, Any]) -> None:
     assert list(alert) == ["alert", "expr", "for", "labels", "annotations"]
-    assert list(alert["labels"])[:3] == ["severity", "system", "component"]
+    # An alert on logs has the system of the log.
+    system = [] if path.parent in OF_LOKI else [SYSTEMS.get(path.parts[-3], path.parts[-3])]
+    assert list(alert["labels"])[: 2 + len(system)] == ["severity", *(["system"] if system else []), "component"]
+    assert [alert["labels"][name] for name in alert["labels"] if name == "system"] == system
     assert list(alert["annotations"]) == ["summary", "description", "runbook_url"]
     assert alert["labels"]["severity"] in SEVERITIES
-    assert alert["labels"]["system"] == SYSTEMS.get(path.parts[-3], path.parts[-3])
 
 
 @each_alert
@@ -162,7 +171,17 @@ def cases(path: Path) -> Iterator[tuple[str, dict[float, bool]]]:
         yield from seen.items()
 
 
-@each_alert_of_a_file
+@each_alert_of_loki
+def test_an_alert_on_logs_keeps_the_system_and_has_cases_in_which_it_fires_and_does_not(alert: dict[str, Any]) -> None:
+    assert "sum by (system, service_name)" in alert["expr"]
+    assert {case["fires"] for case in LOG_CASES if case["alert"] == alert["alert"]} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("path", "alert"),
+    [(path, alert) for path, alert in ALERTS if path.parent not in OF_LOKI],
+    ids=[alert["alert"] for path, alert in ALERTS if path.parent not in OF_LOKI],
+)
 def test_an_alert_is_tested_on_both_sides_of_its_wait_and_of_its_threshold(path: Path, alert: dict[str, Any]) -> None:
     test = path.with_suffix(".test.yml")
     step = seconds(read(test)["evaluation_interval"])

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "rules"
 TESTS = sorted(RULES.glob("*/v*/*.test.yml"))
-FILES = sorted(set(RULES.glob("*/v*/*.yml")) - set(TESTS))
+OF_LOKI = {path.parent for path in RULES.glob("*/v*/pack.yaml") if "\nengine: loki\n" in path.read_text()}
+FILES = sorted(path for path in RULES.glob("*/v*/*.yml") if path not in TESTS and path.parent not in OF_LOKI)
 PROMQL = re.compile(r"^```promql\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+import yaml
+from conftest import MakePlan
 
 from apps import Profile
 from stacks import routing
@@ -139,3 +141,14 @@ def test_a_routing_that_cannot_work_is_refused_in_words(receivers: list[Any], ro
 
 def _receiver(config: dict[str, Any], name: str) -> Any:
     return next(receiver for receiver in config["receivers"] if receiver["name"] == name)
+
+
+def test_mail_may_go_to_the_capture_receiver_at_its_own_port_and_without_tls(make_plan: MakePlan) -> None:
+    mail = {"smarthost": "capture", "from": "a@example.org", "to": ["b@example.org"]}
+    made = make_plan(systems={"tdd-project": {"workload": True}}, email=mail)
+    found = made.find("alertmanager")
+    assert found
+    config = yaml.safe_load(next(file.text for file in found.files if file.path.endswith(".yml")))
+    assert config["global"]["smtp_smarthost"] == "127.0.0.1:19025"
+    assert config["global"]["smtp_require_tls"] is False
+    assert "smtp=127.0.0.1:19025" in next(service for service in made.services if service.name == "capture").args

@@ -1,0 +1,5 @@
+"""A module that makes something else."""
+
+
+def board() -> dict[str, str]:
+    return {"title": "Not a board"}
