@@ -122,6 +122,8 @@ def test_the_time_axis_shows_all_of_the_time(read: _Reader) -> None:
 
 def test_the_legend_has_last_and_max(read: _Reader) -> None:
     assert "/api/tasks Last 37.6 req/s Max 50.0 req/s" in text(read, "Rate")
+    # It has no sample.
+    assert "/quiet" not in text(read, "Rate")
 
 
 def test_thresholds_are_lines_in_their_colours_where_the_axis_reaches(read: _Reader) -> None:
@@ -142,6 +144,8 @@ def test_stacked_series_are_stacked(read: _Reader) -> None:
     made = figure(read, "Memory")
     assert [trace["stackgroup"] for trace in made["data"]] == ["y"] * 3
     assert made["layout"]["yaxis"]["ticktext"][-1] == "512 MiB"
+    # Before the first sample there is nothing, not zero.
+    assert [len(trace["x"]) for trace in made["data"]] == [57] * 3
 
 
 def test_a_sample_without_neighbours_is_a_point(read: _Reader) -> None:
