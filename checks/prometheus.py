@@ -31,6 +31,6 @@ def _placed(plan: Plan, line: str) -> str:
     """What promtool says of an alert, with file and line where the alert is written."""
     if found := _OF_A_RULE.match(line):
         file, name, problem = found.groups()
-        places = [alert.place for alert in plan.alerts if alert.name == name and alert.place.startswith(f"{file}:")]
-        return f"{places[0]}: {name}: {problem}" if places else line
+        places = [alert.place for alert in plan.alerts if alert.name == name and f"rules/{alert.file}" == file]
+        return f"{' or '.join(places)}: {name}: {problem}" if places else line
     return line

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import rules
+from apps import Objective
 from docs import markdown
 from docs.markdown import code, codes, table
-from rules import Alert, Pack, RuleFile, target_missing
+from rules import Alert, Pack, RuleFile, objectives, target_missing
 from stacks.service import ScrapeJob, ScrapeTarget
+from stacks.strict import load
 
 _INTRODUCTION = """\
 Made by `make generate` from the files below `rules/`.
@@ -20,13 +22,20 @@ One alert for each scrape job that an environment declares, shown here for a job
 of the pack: `rules/target_missing.py` makes it."""
 
 
+_OBJECTIVES = """\
+The alerts of an [objective](objectives.md) with the burn rates that it has if it names none, shown here for one called
+`slo`. They are not in a file of a pack: `rules/objectives.py` makes them."""
+
+
 def page() -> str:
     """The catalogue of alerts, by pack and file."""
     packs = [
         rules.pack(path.parent.parent.name, path.parent.name, {})
         for path in sorted(rules.DIRECTORY.glob("*/v*/pack.yaml"))
     ]
-    return markdown.page("# Alerts", _INTRODUCTION, *(part for pack in packs for part in _pack(pack)), *_declared())
+    return markdown.page(
+        "# Alerts", _INTRODUCTION, *(part for pack in packs for part in _pack(pack)), *_declared(), *_objectives()
+    )
 
 
 def _pack(pack: Pack) -> list[str]:
@@ -43,6 +52,13 @@ def _declared() -> list[str]:
     target = ScrapeTarget(address="HOST:PORT", instance="HOST:PORT")
     job = ScrapeJob(job="JOB", system="SYSTEM", targets=(target,))
     return ["## Declared jobs", _DECLARED, _alerts(target_missing.file([job], {}).alerts)]
+
+
+def _objectives() -> list[str]:
+    queries = {"errors": "failed[{{.window}}]", "total": "all[{{.window}}]"}
+    one = {"slo": "slo", "objective": 0.99, "description": "events that are good", "low_traffic": "alert", **queries}
+    slo = objectives.declared("system", load(Objective, one, ""))
+    return ["## Objectives", _OBJECTIVES, _alerts(objectives.file("system", [slo], {}).alerts)]
 
 
 def _alerts(alerts: Sequence[Alert]) -> str:

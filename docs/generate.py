@@ -3,13 +3,19 @@
 import argparse
 from pathlib import Path
 
+import yaml
+
 import apps
+from apps import Objective
 from docs import alerts, dashboards, metrics, settings
+from rules import objectives, sloth
 from stacks import plan, render
 from stacks import settings as stack_settings
+from stacks.strict import load
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = "tests/golden/local"
+OBJECTIVES = "tests/rules/objectives"
 
 # Directories in which nothing else lives: what is no longer generated is removed from them.
 _OWNED = ("docs/metrics", GOLDEN)
@@ -23,6 +29,7 @@ def files() -> dict[str, str]:
         "docs/dashboards.md": dashboards.page(),
         **{f"docs/metrics/{name}.md": metrics.page(apps.profile(name)) for name in apps.names()},
         **{f"{GOLDEN}/{path}": text for path, text in _golden().items()},
+        **{f"{OBJECTIVES}/{name}.yml": text for name, text in _objectives().items()},
     }
 
 
@@ -42,6 +49,17 @@ def _golden() -> dict[str, str]:
     made = plan.make(stack_settings.from_stack_file(path, "local"), {})
     # Dashboards have golden files of their own.
     return {name: text for name, text in render.tree(made).items() if "/dashboards/" not in name}
+
+
+def _objectives() -> dict[str, str]:
+    """The rules of the objectives that promtool tests, in both formats."""
+    shop = yaml.safe_load((ROOT / OBJECTIVES / "shop.yaml").read_text())
+    checkout = "tests/rules/sloth/good/checkout.yml"
+    slos = {
+        "shop": [objectives.declared("shop", load(Objective, each, "shop.yaml: ")) for each in shop],
+        "checkout": sloth.objectives(ROOT / checkout, checkout, "shop"),
+    }
+    return {name: objectives.file("shop", each, {}).text for name, each in slos.items()}
 
 
 def main() -> None:

@@ -45,6 +45,12 @@ KINDS = (
         ("127.0.0.1:8000", "https://boss.example.org"),
     ),
     Kind("mail address", settings.Mail, "a mail address", ("oncall@example.org",)),
+    Kind(
+        "path",
+        settings.RepositoryPath,
+        "a path below the root of the repository, without `..`",
+        ("monitoring/checkout.slo.yml", "monitoring/node-mixin"),
+    ),
     Kind("label", settings.Label, "letters, digits and underscores, no digit first", ("cluster", "team_2")),
 )
 

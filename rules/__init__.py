@@ -1,6 +1,7 @@
 """Versioned rule packs: `rules/<pack>/v<N>/`, plain Prometheus files with a `pack.yaml` beside them."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +57,10 @@ class Manifest(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """An alert, the place where it is written, and the digest of what is shipped there."""
+    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there."""
 
     pack: str
+    file: str = ""
     name: str
     expr: str
     wait: str
@@ -77,10 +79,12 @@ class Alert:
 class RuleFile:
     """A rule file as it is deployed, at `path` below the rules directory.
 
-    `written` are the addresses of all its alerts, also of those that an override takes out.
+    `source` is the file that was read. `written` are the addresses of all its alerts, also of those that an override
+    takes out.
     """
 
     path: str
+    source: str = ""
     text: str
     requires: tuple[str, ...]
     alerts: tuple[Alert, ...]
@@ -91,7 +95,6 @@ class RuleFile:
 @dataclass(frozen=True, kw_only=True)
 class Pack:
     name: str
-    major: str
     version: str
     files: tuple[RuleFile, ...]
 
@@ -114,13 +117,14 @@ def pack(name: str, major: str, overrides: Mapping[str, Override], directory: Pa
     problems = [f"{where}{problem}" for problem in changes.undeclared()] + changes.problems
     if problems:
         raise Refused("\n".join(problems))
-    return Pack(name=name, major=major, version=read.version, files=files)
+    return Pack(name=name, version=read.version, files=files)
 
 
 def manifest(home: Path) -> Manifest:
     """`pack.yaml` of the pack in this directory; Refused if it cannot be used."""
     path, directory = home / "pack.yaml", home.parents[1]
-    return load(Manifest, _yaml(path, directory), f"rules/{path.relative_to(directory)}: ")
+    place = f"rules/{path.relative_to(directory)}"
+    return load(Manifest, read_yaml(path, place), f"{place}: ")
 
 
 def content(home: Path) -> str:
@@ -141,21 +145,11 @@ def _unknown(name: str, major: str, directory: Path) -> str:
     return f"rules/{name}: no such pack; {nearest(name, packs)}"
 
 
-def _yaml(path: Path, directory: Path) -> Any:
-    try:
-        return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
-    except FileNotFoundError:
-        raise Refused(f"rules/{path.relative_to(directory)}: no such file; pack.yaml beside it names it") from None
-    except yaml.MarkedYAMLError as problem:
-        line = problem.problem_mark.line + 1 if problem.problem_mark else 1
-        raise Refused(f"rules/{path.relative_to(directory)}:{line}: not YAML: {problem.problem}") from None
-
-
 def _file(
     name: str, path: Path, requires: tuple[str, ...], changes: Changes, directory: Path, engine: Engine
 ) -> RuleFile:
-    document = _yaml(path, directory)
     place = str(path.relative_to(directory))
+    document = read_yaml(path, f"rules/{place}")
     return rule_file(name, place, path.read_text(), document, requires, changes, engine)
 
 
@@ -167,28 +161,71 @@ def rule_file(
     requires: tuple[str, ...],
     changes: Changes,
     engine: Engine = "prometheus",
+    source: str | None = None,
 ) -> RuleFile:
-    """A rule file as it is deployed: its own text, or, where an override touches it, the changed rules."""
+    """A rule file as it is deployed: its own text, or, where a change touches it, the changed rules.
+
+    `source` is where it is written, if that is another path than the one below `rules/`.
+    """
+    source = source or f"rules/{path}"
+    shipped = _alerting(document)
+    seen = _digests(shipped)
+    new = {id(rule): changes.of(rule, seen[rule["alert"]]) for rule in shipped}
     lines = _alert_lines(text)
-    changed = _overridden(document, changes)
-    shipped = {rule["alert"]: rule for rule in _alerting(document)}
+    places = [f"{source}:{_next(lines, rule['alert'])}" for rule in shipped]
     alerts = tuple(
-        _alert(pack, rule, f"rules/{path}:{lines.get(rule['alert'], 1)}", digest(shipped[rule["alert"]]), engine)
-        for rule in _alerting(changed)
+        _alert(pack, path, kept, place, seen[rule["alert"]], engine)
+        for rule, place in zip(shipped, places, strict=True)
+        if (kept := new[id(rule)]) is not None
     )
+    touched = any(new[id(rule)] is not rule for rule in shipped)
     return RuleFile(
         path=path,
-        text=text if changed is document else to_yaml(changed),
+        source=source,
+        text=to_yaml(_with(document, new)) if touched else text,
         requires=requires,
         alerts=alerts,
-        written=tuple(f"{pack}/{name}" for name in shipped),
+        written=tuple(dict.fromkeys(f"{pack}/{name}" for rule in shipped for name in changes.names(rule))),
         engine=engine,
     )
 
 
-def _alert(name: str, rule: dict[str, Any], place: str, seen: str, engine: Engine) -> Alert:
+def generated(pack: str, path: str, document: Any, overrides: Mapping[str, Override]) -> RuleFile:
+    """A rule file that is made for an environment, with its overrides. Refused names one that does not fit."""
+    changes = Changes(pack, overrides, {}, generated=True)
+    file = rule_file(pack, path, to_yaml(document), document, (), changes)
+    if changes.problems:
+        raise Refused("\n".join(dict.fromkeys(changes.problems)))
+    return file
+
+
+def read_yaml(path: Path, place: str) -> Any:
+    """A YAML file; Refused names the place and line of what cannot be read."""
+    documents = read_documents(path, place)
+    if len(documents) > 1:
+        raise Refused(f"{place}: holds {len(documents)} documents, and can be read with one only")
+    return documents[0] if documents else None
+
+
+def read_documents(path: Path, place: str) -> list[Any]:
+    """The documents of a YAML file, which `---` parts."""
+    try:
+        return list(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))  # the safe loader, in C
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise Refused(f"{place}: no such file") from None
+    except UnicodeDecodeError:
+        raise Refused(f"{place}: not UTF-8 text") from None
+    except yaml.MarkedYAMLError as problem:
+        line = problem.problem_mark.line + 1 if problem.problem_mark else 1
+        raise Refused(f"{place}:{line}: not YAML: {problem.problem}") from None
+    except yaml.YAMLError as problem:
+        raise Refused(f"{place}: not YAML: {problem}") from None
+
+
+def _alert(pack: str, path: str, rule: dict[str, Any], place: str, seen: str, engine: Engine) -> Alert:
     return Alert(
-        pack=name,
+        pack=pack,
+        file=path,
         name=rule["alert"],
         expr=str(rule.get("expr", "")),
         wait=str(rule.get("for", "0s")),
@@ -204,26 +241,39 @@ def _alerting(document: Any) -> list[dict[str, Any]]:
     """The alerting rules of a document. What has another shape is left to promtool, which says where."""
     groups = document.get("groups") if isinstance(document, dict) else None
     rules = [rule for group in groups or [] if isinstance(group, dict) for rule in group.get("rules") or []]
-    return [rule for rule in rules if isinstance(rule, dict) and "alert" in rule]
+    named = [rule for rule in rules if isinstance(rule, dict) and isinstance(rule.get("alert"), str)]
+    return [rule for rule in named if isinstance(rule.get("labels") or {}, dict)]
 
 
-def _alert_lines(text: str) -> dict[str, int]:
-    """Line of each alert by name. Alert names are unique within the packs of an environment."""
-    lines = {}
+def _digests(shipped: list[dict[str, Any]]) -> dict[str, str]:
+    """The digest of each alert by its name, which several rules may share."""
+    named: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for rule in shipped:
+        named[rule["alert"]].append(rule)
+    return {name: digest(*same) for name, same in named.items()}
+
+
+def _alert_lines(text: str) -> dict[str, list[int]]:
+    """The lines where alerts of each name are written, in block style or as JSON."""
+    lines: dict[str, list[int]] = defaultdict(list)
     for number, line in enumerate(text.splitlines(), start=1):
         key, _, value = line.strip().removeprefix("- ").partition(":")
-        if key == "alert":
-            lines[value.strip().strip("\"'")] = number
+        if key.strip("\"'") == "alert":
+            lines[value.strip(" ,\"'")].append(number)
     return lines
 
 
-def _overridden(document: Any, changes: Changes) -> Any:
-    # All of them: a threshold is looked for in every rule.
-    new = {id(rule): changes.of(rule) for rule in _alerting(document)}
-    if all(new[id(rule)] is rule for rule in _alerting(document)):
-        return document
+def _next(lines: dict[str, list[int]], name: str) -> int:
+    """The line of the next rule of that name; the first of the file where none was found."""
+    return lines[name].pop(0) if lines[name] else 1
+
+
+def _with(document: Any, new: Mapping[int, dict[str, Any] | None]) -> Any:
+    """The document with other rules in the place of those of these ids, or none."""
     groups = [
         {**group, "rules": [kept for rule in group["rules"] if (kept := new.get(id(rule), rule)) is not None]}
+        if isinstance(group, dict) and group.get("rules")
+        else group
         for group in document["groups"]
     ]
-    return {**document, "groups": [group for group in groups if group["rules"]]}
+    return {**document, "groups": [group for group in groups if not isinstance(group, dict) or group.get("rules")]}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stacks.settings import Override
@@ -15,17 +15,22 @@ Rule = dict[str, Any]
 _NUMBER = re.compile(r"(?<![\w.:])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.])")
 
 
-def digest(rule: Mapping[str, Any]) -> str:
-    """What an alert is as shipped, in eight characters: an override says which one it was written for."""
-    deciding = {key: rule.get(key) for key in ("expr", "for", "labels")}
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:8]
+def digest(*rules: Mapping[str, Any]) -> str:
+    """What an alert is as shipped, in eight characters: an override says which one it was written for.
+
+    Rules of one name are one alert.
+    """
+    deciding = [{key: rule.get(key) for key in ("expr", "for", "labels")} for rule in rules]
+    text = "\n".join(json.dumps(each, sort_keys=True) for each in deciding)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 class Changes:
     """The overrides of a pack's alerts, and the thresholds that the pack declares by alert.
 
-    Of `generated` alerts an environment has its own, and `seen` says nothing. `problems` holds one line for each
-    override that does not fit its alert.
+    Of `generated` alerts an environment has its own, and `seen` says nothing; they share a name, and may be addressed
+    one by one with their component: `<pack>/<alert>/<component>`. `fit` changes a rule of somebody else before all
+    others. `problems` holds one line for each override that does not fit its alert.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class Changes:
         thresholds: Mapping[str, float],
         *,
         generated: bool = False,
+        fit: Callable[[Rule], Rule] | None = None,
     ) -> None:
         self.problems: list[str] = []
         self._overrides = {
@@ -44,18 +50,27 @@ class Changes:
         }
         self._pack = pack
         self._generated = generated
+        self._fit = fit
         self._thresholds = thresholds
         self._conditions: dict[str, str] = {}
 
-    def of(self, rule: Rule) -> Rule | None:
-        """The rule with its override, the same object if it has none; None if it is disabled."""
-        name = rule["alert"]
-        self._conditions[name] = str(rule.get("expr", ""))
-        override = self._overrides.get(name)
+    def of(self, rule: Rule, shipped: str) -> Rule | None:
+        """The rule with its override, the same object if nothing changes it; None if it is disabled.
+
+        `shipped` is the digest of its alert.
+        """
+        self._conditions[rule["alert"]] = str(rule.get("expr", ""))
+        fitted = self._fit(rule) if self._fit else rule
+        override = next((self._overrides[name] for name in self.names(rule) if name in self._overrides), None)
         if override is None:
-            return rule
-        self.problems += self._problems(rule, override)
-        return None if override.disabled else self._changed(rule, override)
+            return fitted
+        self.problems += self._problems(rule, override, shipped)
+        return None if override.disabled else self._changed(fitted, override)
+
+    def names(self, rule: Rule) -> list[str]:
+        """What an override may call the rule within its pack, the narrowest first."""
+        name = rule["alert"]
+        return [f"{name}/{rule['labels']['component']}", name] if self._generated else [name]
 
     def undeclared(self) -> list[str]:
         """One line for each declared threshold that does not stand in its alert's condition exactly once."""
@@ -80,12 +95,12 @@ class Changes:
         severity = {"severity": override.severity} if override.severity else {}
         return {**new, "labels": {**rule.get("labels", {}), **override.labels, **severity}}
 
-    def _problems(self, rule: Rule, override: Override) -> list[str]:
+    def _problems(self, rule: Rule, override: Override, shipped: str) -> list[str]:
         where = f"watchstack:override.{self._pack}/{rule['alert']}"
         found = []
-        if not self._generated and override.seen != (now := digest(rule)):
+        if not self._generated and override.seen != shipped:
             was = "missing" if override.seen is None else f"{override.seen!r}: the alert has changed since"
-            found.append(f"{where}.seen: {was}; see what it is now in docs/alerts.md, and give {now!r}")
+            found.append(f"{where}.seen: {was}; see what it is now in docs/alerts.md, and give {shipped!r}")
         if override.threshold is not None and rule["alert"] not in self._thresholds:
             known = ", ".join(sorted(self._thresholds)) or "none"
             found.append(f"{where}.threshold: the pack declares none for this alert; those with one: {known}")

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from rules import RuleFile, rule_file
-from rules.overrides import Changes
-from stacks.service import PLATFORM, ScrapeJob, to_yaml
+from rules import RuleFile, generated
+from stacks.service import PLATFORM, ScrapeJob
 from stacks.settings import Override
 
 PATH = "platform/declared/target-missing.yml"
@@ -13,8 +12,7 @@ RUNBOOK = "https://watchstack.dev/runbooks/TargetMissing"
 
 def file(jobs: Sequence[ScrapeJob], overrides: Mapping[str, Override]) -> RuleFile:
     document = {"groups": [{"name": "platform.target-missing", "rules": [_rule(job) for job in jobs]}]}
-    changes = Changes(PLATFORM, overrides, {}, generated=True)
-    return rule_file(PLATFORM, PATH, to_yaml(document), document, (), changes)
+    return generated(PLATFORM, PATH, document, overrides)
 
 
 def _rule(job: ScrapeJob) -> dict[str, object]:

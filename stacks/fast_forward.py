@@ -91,7 +91,7 @@ def rule_file(file: RuleFile, at: Pace) -> RuleFile:
 def _group(group: Mapping[str, Any], at: Pace) -> dict[str, Any]:
     own = {"interval": at.wait(group["interval"])} if "interval" in group else {}
     offset = {"query_offset": at.wait(group["query_offset"])} if "query_offset" in group else {}
-    return {**group, **own, **offset, "rules": [_rule(rule, at) for rule in group["rules"]]}
+    return {**group, **own, **offset, "rules": [_rule(rule, at) for rule in group.get("rules") or []]}
 
 
 def _rule(rule: Mapping[str, Any], at: Pace) -> dict[str, Any]:

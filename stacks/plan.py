@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import apps
 import rules
 from apps import Process, Profile
 from dashboards import Dashboard
-from rules import Alert, Pack, RuleFile, pack_info, target_missing
-from stacks import boards, fast_forward, inventory, jobs, routing
+from rules import Alert, Pack, RuleFile, own, pack_info, target_missing
+from rules.objectives import PACK, Slo
+from stacks import boards, fast_forward, inventory, jobs, objectives, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
 from stacks.services import alertmanager, grafana, loki, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
 # What rules on the agreement between Alertmanagers require.
@@ -31,6 +35,7 @@ class Plan:
     absent: tuple[Service, ...]
     jobs: tuple[ScrapeJob, ...]
     alerts: tuple[Alert, ...]
+    objectives: tuple[Slo, ...]
     dashboards: tuple[Dashboard, ...]
     profiles: tuple[Profile, ...]
     left_out: tuple[LeftOut, ...]
@@ -65,16 +70,17 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
     described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules)
-    promised = {boards.OBJECTIVES} if any(profile.objectives for profile in profiles) else set()
-    shown, unseen = boards.of(settings, profiles, reachable | promised)
+    slos = objectives.of_systems(settings, profiles, ROOT)
+    shown, unseen = boards.of(settings, profiles, reachable | ({boards.OBJECTIVES} if slos else set()))
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, shown))
     running = [service for service in described if service.name in names]
     absent = [service for service in described if service.name not in names]
 
     scraped, left_out = _jobs(settings, ground, running, profiles)
-    own = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
-    files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in own]
+    made = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
+    made += objectives.files(settings, slos)
+    files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
     alertmanagers = alertmanager.addresses(settings, ground)
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += pruned + unseen
@@ -83,6 +89,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
         for name in routing.without_mail(profiles, to)
     ]
+    left_out += objectives.in_vain(settings, slos)
     plan = Plan(
         settings=settings,
         ground=ground,
@@ -90,11 +97,13 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         absent=_by_name(absent),
         jobs=scraped,
         alerts=tuple(alert for file in files for alert in file.alerts),
+        objectives=slos,
         dashboards=shown,
         profiles=profiles,
         left_out=tuple(left_out),
     )
-    _demand(plan, to, sorted({address for pack in packs for file in pack.files for address in file.written}))
+    written = [*made, *(file for pack in packs for file in pack.files)]
+    _demand(plan, to, sorted({address for file in written for address in file.written}))
     return plan
 
 
@@ -130,7 +139,21 @@ def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
     wanted: dict[str, str] = dict.fromkeys(COMMON_PACKS, "v1") | {str(name): v for name, v in settings.packs.items()}
     for profile in profiles:
         wanted |= dict.fromkeys(profile.packs, settings.systems[profile.system].pack)
-    return [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
+    shipped = [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
+    return [*shipped, *_own_packs(settings, {*wanted, PACK})]
+
+
+def _own_packs(settings: Settings, taken: set[str]) -> list[Pack]:
+    """The packs that the user brings. Refused if one is called as another: overrides go by that name."""
+    found = []
+    for system, wanted in settings.systems.items():
+        for path in wanted.own_packs:
+            pack = own.pack(path, system, settings.override, ROOT)
+            if pack.name in taken:
+                raise Refused(f"{path}/pack.yaml: pack: there is a pack {pack.name!r} already; give it another name")
+            taken.add(pack.name)
+            found.append(pack)
+    return found
 
 
 def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], list[LeftOut]]:
@@ -141,7 +164,7 @@ def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[Rule
         if lacking:
             names = ", ".join(alert.name for alert in file.alerts)
             because = f"needs {', '.join(lacking)}, which this environment does not run"
-            left_out.append(LeftOut(what=f"rules/{file.path} ({names})", because=because))
+            left_out.append(LeftOut(what=f"{file.source} ({names})", because=because))
         else:
             kept.append(file)
     return kept, left_out

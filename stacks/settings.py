@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from stacks.strict import Refused, Strict, load
 from stacks.units import Duration, Size, Wait
 
 PROJECT = "watchstack"
 SECRETS = f"{PROJECT}:secrets"
+Severity = Literal["critical", "warning", "info"]
 # The name of the capture receiver, where an address is asked for.
 CAPTURE = "capture"
 Version = Annotated[str, Field(pattern=r"^v[1-9][0-9]*$")]
@@ -23,6 +24,16 @@ HostPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$")]
 Target = Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+|[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$")]
 Smarthost = Annotated[str, Field(pattern=r"^(capture|[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$")]
 Mail = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+
+
+def _inside(path: str) -> str:
+    if not path or ".." in Path(path).parts:
+        raise ValueError("a path here is relative to the root of the repository, and without `..`")
+    return path
+
+
+# Read while the Plan is made, so that what it says is reviewed with the stack file.
+RepositoryPath = Annotated[str, AfterValidator(_inside)]
 
 
 class PostgresExporter(Strict):
@@ -65,6 +76,12 @@ class System(Strict):
     )
     jobs: tuple[Name, ...] = Field((), description="Scrape jobs of the profile that are off unless named here.")
     exporters: Exporters = Field(Exporters(), description="Servers that the system uses, watched by real exporters.")
+    objectives: tuple[RepositoryPath, ...] = Field(
+        (), description="Files with more objectives, in [Sloth's format](objectives.md#sloth-files)."
+    )
+    own_packs: tuple[RepositoryPath, ...] = Field(
+        (), description="Directories with [rule packs of your own](own-packs.md)."
+    )
 
     @model_validator(mode="after")
     def _one_application(self) -> "System":
@@ -203,9 +220,7 @@ class Override(Strict):
         default=None, description="The number in the condition, for alerts whose pack declares one."
     )
     wait: Wait | None = Field(default=None, alias="for", description="How long the condition must hold.")
-    severity: Literal["critical", "warning", "info"] | None = Field(
-        default=None, description="Another severity, and so other receivers."
-    )
+    severity: Severity | None = Field(default=None, description="Another severity, and so other receivers.")
     labels: dict[Label, str] = Field({}, description="Labels in addition, or in place of its own.")
     disabled: bool = Field(default=False, description="Leave the alert out.")
     because: str = Field(description="The reason, shown with the alert.", min_length=8)

@@ -25,7 +25,7 @@ def load(model: type[Model], data: object, where: str) -> Model:
         # JSON mode: a YAML list may fill a tuple, yet "15" still is no number.
         return model.model_validate_json(json.dumps(data))
     except ValidationError as problem:
-        lines = [_line(model, data, error, where) for error in problem.errors()]
+        lines = [_line(model, data, error, where) for error in _causes(problem)]
     raise Refused("\n".join(lines))
 
 
@@ -33,6 +33,13 @@ def nearest(name: str, known: list[str]) -> str:
     """A hint for a misspelt name: the closest known one, or all of them."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def _causes(problem: ValidationError) -> list[Any]:
+    """The errors, but for a list that is too short because something in it is wrong."""
+    errors = problem.errors()
+    inner = {error["loc"][:end] for error in errors for end in range(1, len(error["loc"]))}
+    return [error for error in errors if error["type"] != "too_short" or error["loc"] not in inner]
 
 
 def _line(model: type[BaseModel], data: object, error: Any, where: str) -> str:

@@ -6,27 +6,23 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
 
+from checks.dashboards import LOADED
 from dashboards import build, names
 from dashboards import queries as queries_of
 from dashboards import render as render_board
-from dashboards.board import Kind, PanelQuery
+from dashboards.board import PanelQuery
 from dashboards.links import Link, logs
 
 RULES = Path(__file__).parents[2] / "rules"
 GOLDEN = Path(__file__).parent / "golden"
-LOADED_BY_GRAFANA_13 = {*get_args(Kind)}
 SOURCES = {"prometheus": "prometheus", "loki": "loki"}
-# Made for every objective of a profile; no pack has them.
-OBJECTIVES = {
-    *(f"slo:{name}" for name in ("objective:ratio", "error_budget:remaining_ratio")),
-    *(f"slo:sli_error:ratio_rate{window}" for window in ("5m", "1h", "6h")),
-}
-BURNING = {"SLOBudgetBurnFast", "SLOBudgetBurnSlow"}
+# What is made for each environment, such as the rules of its objectives.
+DECLARED = Path(__file__).parents[1] / "golden/local/prometheus/etc/rules"
 
 
 def render(name: str) -> str:
@@ -52,8 +48,9 @@ def asking(name: str) -> list[dict[str, Any]]:
 
 
 def rules(key: str) -> set[str]:
-    """Names of all alerts (`alert`) or records (`record`) of all packs."""
+    """Names of all alerts (`alert`) or records (`record`) of all packs, and of those that are made."""
     files = [file for file in RULES.glob("*/v*/*.yml") if not file.name.endswith(".test.yml")]
+    files += DECLARED.rglob("*.yml")
     groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
     return {rule[key] for group in groups for rule in group["rules"] if key in rule}
 
@@ -98,7 +95,7 @@ def test_panels_are_numbered_and_titles_are_unique(name: str) -> None:
 
 @every_dashboard
 def test_only_panel_types_that_grafana_loads(name: str) -> None:
-    assert {panel["type"] for panel in model(name)["panels"]} <= LOADED_BY_GRAFANA_13
+    assert {panel["type"] for panel in model(name)["panels"]} <= LOADED
 
 
 @every_dashboard
@@ -202,12 +199,12 @@ def test_panels_and_links_of_what_does_not_run_are_left_out(name: str) -> None:
 def test_runbook_links_name_alerts_of_a_pack(name: str) -> None:
     linked = set(re.findall(r'"https://watchstack\.dev/runbooks/(\w+)"', render(name)))
     assert linked or name == "graphmemory-business"
-    assert linked <= rules("alert") | BURNING
+    assert linked <= rules("alert")
 
 
 @every_dashboard
 def test_recorded_series_are_recorded_by_a_pack(name: str) -> None:
-    recorded = rules("record") | OBJECTIVES
+    recorded = rules("record")
     for query in queries(name):
         if query.datasource == "prometheus":
             assert set(re.findall(r"\b[a-z0-9_]+:[\w:]+", query.expr)) <= recorded, query.panel

@@ -14,7 +14,9 @@ from catalogue import differences, missing
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import apps
+import dashboards
 from apps import Drill, Job, Profile
+from dashboards import PanelQuery
 from e2e.environments import Environment, eventually
 from e2e.servers import POSTGRES_USER, postgres, redis
 from toolchain import programs
@@ -36,6 +38,14 @@ OF_AN_HOUR = {"GraphMemoryLowSimilarity", "LowPatternConfidence"}
 SLOW = {"HighCPUUsage"}
 # What the simulated exporters would show, and real ones stand in their place here.
 OF_REAL_SERVERS = {"GraphMemoryPostgresDown", "GraphMemoryRedisDown", "GraphMemoryRedisMemoryHigh"}
+# The alert on the application as a whole, which fires soonest.
+OUTAGES = {
+    "boss-workflow": "ApplicationDown",
+    "graphmemory": "APIDown",
+    "lmmc": "LMMCServerDown",
+    "phase5": "PodDown",
+    "tdd-project": "StreamlitDown",
+}
 SERVERS = {"postgres": 41432, "redis": 41379}
 
 
@@ -88,6 +98,15 @@ def _scrapes(running: Environment) -> list[tuple[Job, str]]:
 def test_selftest_is_green(running: Environment) -> None:
     answer = running.watchstack("selftest", check=False)
     assert [step for step in answer["steps"] if not step["passed"]] == []
+
+
+def test_its_dashboards_are_pictures(running: Environment, tmp_path: Path) -> None:
+    for dashboard in apps.profile(running.name).dashboards:
+        answer = running.watchstack("picture", dashboard, "--out", str(tmp_path))
+        [made] = answer["pictures"]
+        assert (made["errors"], made["empty"], answer["lacking"]) == ({}, [], "")
+        # An empty page is some kilobytes.
+        assert Path(made["png"]).stat().st_size > 20_000
 
 
 def test_what_each_job_exposes_is_what_the_catalogue_says(running: Environment) -> None:
@@ -163,6 +182,37 @@ def test_the_fault_of_every_alert_raises_it(running: Environment) -> None:
                 _wait_raised(running, alert)
         for alert in slow:
             _wait_raised(running, alert)
+
+
+def test_what_is_empty_by_nature_shows_the_fault(running: Environment) -> None:
+    """Errors in the logs while requests fail, and alerts that fire while the application is away."""
+    profile = apps.profile(running.name)
+    drills = {alert.removeprefix("GraphMemory"): drill for alert, drill in profile.drills.items()}
+    asked = [query for name in _boards(profile) for query in dashboards.queries(dashboards.build(name))]
+    with _drilled(running, profile, drills["HighErrorRate"]):
+        _wait_shown(running, [query for query in asked if "nothing is logged" in (query.empty_when or "")])
+    with _drilled(running, profile, drills[OUTAGES[running.name]]):
+        _wait_shown(running, [query for query in asked if (query.empty_when or "").endswith("fires")])
+
+
+def _boards(profile: Profile) -> list[str]:
+    return [*profile.dashboards, "start", "alertmanager", "logs-explorer"]
+
+
+def _wait_shown(running: Environment, queries: list[PanelQuery]) -> None:
+    assert queries
+    for attempt in eventually(300):
+        with attempt:
+            assert [f"{query.dashboard}: {query.panel}" for query in queries if not _shown(running, query)] == []
+
+
+def _shown(running: Environment, query: PanelQuery) -> bool:
+    """Whether the panel would show anything for the last quarter of an hour."""
+    expr = dashboards.runnable(query.expr, step_seconds=15, range_seconds=900)
+    if query.datasource == "loki":
+        start = str(time.time_ns() - 900 * 10**9)
+        return bool(running.get(3100, "/loki/api/v1/query_range", query=expr, start=start)["data"]["result"])
+    return bool(running.get(9090, "/api/v1/query", query=expr)["data"]["result"])
 
 
 def _wait_raised(running: Environment, alert: str) -> None:

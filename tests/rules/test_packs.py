@@ -21,8 +21,8 @@ FILES = sorted(set((ROOT / "rules").glob("*/v*/*.yml")) - set(TESTS))
 RUNBOOKS = ROOT / "docs" / "runbooks"
 RUNBOOK_URL = "https://watchstack.dev/runbooks/"
 
-# Rules made in code, one for each declared job: their pages stand beside those of the packs.
-GENERATED = {"TargetMissing"}
+# Rules made in code, for each declared job or objective: their pages stand beside those of the packs.
+GENERATED = {"TargetMissing", "SLOBudgetBurnFast", "SLOBudgetBurnSlow"}
 
 # Packs whose alerts are the platform's.
 SYSTEMS = {"containers": "platform", "kubernetes": "platform"}

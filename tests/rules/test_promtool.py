@@ -16,6 +16,8 @@ RULES = ROOT / "rules"
 TESTS = sorted(RULES.glob("*/v*/*.test.yml"))
 OF_LOKI = {path.parent for path in RULES.glob("*/v*/pack.yaml") if "\nengine: loki\n" in path.read_text()}
 FILES = sorted(path for path in RULES.glob("*/v*/*.yml") if path not in TESTS and path.parent not in OF_LOKI)
+# Rules that are made of objectives, as files.
+OBJECTIVES = Path(__file__).parent / "objectives"
 PROMQL = re.compile(r"^```promql\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
 
@@ -34,6 +36,14 @@ def test_promtool_finds_nothing_to_say_about_any_rule_file() -> None:
 def test_every_alert_fires_and_stays_silent_as_its_tests_say() -> None:
     said = promtool("test", "rules", *map(str, TESTS))
     assert said.count("SUCCESS") == len(TESTS)
+
+
+def test_the_rules_of_objectives_alert_record_and_stay_silent_as_their_tests_say() -> None:
+    tests = sorted(OBJECTIVES.glob("*.test.yml"))
+    files = sorted(set(OBJECTIVES.glob("*.yml")) - set(tests))
+    promtool("check", "rules", "--lint=all", "--lint-fatal", *map(str, files))
+    said = promtool("test", "rules", *map(str, tests))
+    assert said.count("SUCCESS") == len(tests) > len(files)
 
 
 def test_every_query_of_a_runbook_page_is_promql(tmp_path: Path) -> None:
