@@ -47,8 +47,17 @@ class Look:
 
     @property
     def steps(self) -> list[tuple[float | None, str]]:
-        found = self.field.get("thresholds", {}).get("steps", [])
-        return [(step.get("value"), self.theme.colour(step["color"])) for step in found]
+        thresholds = self.field.get("thresholds", {})
+        scale = self._of_percent if thresholds.get("mode") == "percentage" else float
+        # The first step has no limit, however Grafana's versions write that.
+        return [
+            (scale(step["value"]) if index else None, self.theme.colour(step["color"]))
+            for index, step in enumerate(thresholds.get("steps") or [])
+        ]
+
+    def _of_percent(self, value: float) -> float:
+        low, high = self.minimum or 0.0, 100.0 if self.maximum is None else self.maximum
+        return low + (high - low) * value / 100
 
     @property
     def limits(self) -> list[tuple[float, str]]:

@@ -1,5 +1,6 @@
 """Colours, in light and dark, by Grafana's names of them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,10 +21,16 @@ class Theme:
     palette: tuple[str, ...]
 
     def colour(self, name: str) -> str:
-        """The colour of that name; what is no name is a colour already, as `#73BF69`."""
+        """`#rrggbb` for a name of Grafana's, of whatever shade, or for a colour as CSS writes it."""
         if name in ("text", "transparent"):
             return self.text if name == "text" else self.panel
-        return self.named.get(name, name)
+        if name in self.named:
+            return self.named[name]
+        if found := re.fullmatch(r"#([0-9a-f]{6})(?:[0-9a-f]{2})?", name.lower()):
+            return f"#{found[1]}"
+        if found := re.match(r"rgba?\((\d+), *(\d+), *(\d+)", name):
+            return "#" + "".join(f"{min(int(part), 255):02x}" for part in found.groups())
+        return self.named.get(name.rpartition("-")[2], self.faint)
 
 
 def on(colour: str) -> str:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from pictures import model
 from pictures.look import Look, Shown
 from pictures.theme import DARK
@@ -51,6 +53,28 @@ def test_overrides_count_for_the_series_that_they_name() -> None:
 def test_links_into_grafana_are_left_out() -> None:
     links = [{"title": "Logs", "url": "/explore?panes"}, {"title": "Page", "url": "https://example.org/"}]
     assert read(links=links).links == (("Page", "https://example.org/"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "colour"),
+    [
+        ("green", DARK.named["green"]),
+        ("super-light-purple", DARK.named["purple"]),
+        ("text", DARK.text),
+        ("#A1B2C3", "#a1b2c3"),
+        ("#a1b2c3ff", "#a1b2c3"),
+        ("rgba(255, 0, 16, 0.5)", "#ff0010"),
+        ('"><script>', DARK.faint),
+    ],
+)
+def test_a_colour_is_one_that_can_be_drawn(name: str, colour: str) -> None:
+    assert DARK.colour(name) == colour
+
+
+def test_thresholds_in_percent_are_of_the_range() -> None:
+    steps = [{"color": "green", "value": 0}, {"color": "red", "value": 75}]
+    look = Look({"min": 100, "max": 200, "thresholds": {"mode": "percentage", "steps": steps}}, DARK)
+    assert look.steps == [(None, DARK.named["green"]), (175, DARK.named["red"])]
 
 
 def test_a_value_is_shown_by_mapping_before_threshold() -> None:
