@@ -1,7 +1,6 @@
 """`./watchstack picture`: dashboards drawn from live data, without Grafana."""
 
 import os
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -73,7 +72,7 @@ def picture(
     if json:
         answer({"environment": environment, "pictures": [asdict(each) for each in pictures], "lacking": lacking})
     else:
-        _print(environment, pictures, lacking)
+        _print(work, pictures, lacking)
     # In a pipeline somebody waits for the PNG.
     if any(each.errors for each in pictures) or (lacking and os.environ.get("CI")):
         raise typer.Exit(1)
@@ -173,14 +172,14 @@ def _picture(drawn: Page, answers: Sequence[Answer], html: Path) -> Picture:
     )
 
 
-def _print(environment: str, pictures: Sequence[Picture], lacking: str) -> None:
-    table = Table("dashboard", "panels", "series", "slowest query", "without data", "file", title=environment)
+def _print(work: _Work, pictures: Sequence[Picture], lacking: str) -> None:
+    table = Table("dashboard", "panels", "series", "slowest query", "without data", title=work.environment)
     for each in pictures:
         bare = ", ".join(each.empty) or "-"
         slowest = f"{each.slowest_seconds * 1000:.0f} ms"
-        file = re.sub(rf"^{re.escape(str(ROOT))}/", "", each.png or each.html)
-        table.add_row(each.dashboard, str(each.panels), str(each.found), slowest, escape(bare), file)
+        table.add_row(each.dashboard, str(each.panels), str(each.found), slowest, escape(bare))
     console.print(table)
+    console.print(f"{len(pictures)} pages in {work.out}", soft_wrap=True)
     for each in pictures:
         for title, error in each.errors.items():
             console.print(f"[red]{each.dashboard}: {escape(title)}[/]: {escape(error)}", soft_wrap=True)
