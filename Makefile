@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 REQUIREMENTS := .venv/requirements
 
-.PHONY: help up preview down tools test check fast generate engine e2e benchmark
+.PHONY: help up preview down tools test check fast generate engine e2e mutate benchmark
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ engine: tools ## tests with the real Pulumi engine
 
 e2e: tools ## tests with the real engine and the real programs
 	@$(BIN)/pytest -q -m e2e
+
+mutate: tools ## do the rules' tests notice mistakes? Each rule is mistaken on purpose, in each way
+	@$(BIN)/python -m rules.mutate
 
 benchmark: tools ## speed and memory, as ratios
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m benchmarks

@@ -12,7 +12,7 @@ from e2e.environments import Environment, clone
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import checks, instrument, memory, noop_up, rendering
+from benchmarks import checks, instrument, memory, noop_up, rendering, validation
 from benchmarks.result import Result
 
 
@@ -34,7 +34,12 @@ def main() -> int:
 def _measure(progress: Console) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="watchstack-benchmark-") as name, progress.status("measuring") as status:
         directory = Path(name)
-        results = [*instrument.measure(), checks.measure(), rendering.measure(directory)]
+        results = [
+            *instrument.measure(),
+            checks.measure(),
+            rendering.measure(directory),
+            *validation.measure(directory),
+        ]
         environment = Environment("one", clone(directory))
         environment.write()
         try:

@@ -7,11 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from checks import alertmanager, collector, dashboards, disk, jaeger, loki, ports, prometheus, routing, secrets
+from checks import (
+    alertmanager,
+    alertroutes,
+    collector,
+    dashboards,
+    disk,
+    jaeger,
+    loki,
+    ports,
+    prometheus,
+    routing,
+    secrets,
+)
 from stacks import render
-from stacks.plan import Plan
+from stacks.plan import ALERTROUTES, Plan
 from stacks.strict import Refused
-from toolchain import remember
+from toolchain import programs, remember
 from toolchain.programs import ProgramMissing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,12 +33,16 @@ ROOT = Path(__file__).resolve().parents[1]
 class Check:
     """A named judgement: a Plan and its rendered files in, problems out.
 
-    `files_of` names the service whose files decide alone, so that a pass can be remembered by their digest.
+    A pass is remembered by the digest of what decides alone: the files of the services `files_of`, all of which must
+    run, and with `sources` these files of the clone, the settings and what they leave out.
+    `optional`: a product without which the check is not made.
     """
 
     name: str
     judge: Callable[[Plan, Path], list[str]]
-    files_of: str | None = None
+    files_of: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    optional: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +53,43 @@ class Result:
     remembered: bool
 
 
+def _references(plan: Plan, tree: Path) -> list[str]:
+    from checks import references  # noqa: PLC0415 - with its parser, only where a pass is not remembered
+
+    return references.check(plan, tree)
+
+
 CHECKS = (
     Check(name="routing", judge=routing.check),
+    Check(
+        name="alertroutes",
+        judge=alertroutes.check,
+        files_of=("alertmanager", "prometheus"),
+        sources=("apps/*", "apps/tests/*", "checks/*.py", "stacks/rout*.py"),
+        optional=ALERTROUTES,
+    ),
     Check(name="secrets", judge=secrets.check),
     Check(name="ports", judge=ports.check),
     Check(name="disk", judge=disk.check),
     Check(name="dashboards", judge=dashboards.check),
-    Check(name="prometheus", judge=prometheus.check, files_of="prometheus"),
-    Check(name="alertmanager", judge=alertmanager.check, files_of="alertmanager"),
-    Check(name="loki", judge=loki.check, files_of="loki"),
-    Check(name="jaeger", judge=jaeger.check, files_of="jaeger"),
-    Check(name="collector", judge=collector.check, files_of="otel-collector"),
+    Check(name="prometheus", judge=prometheus.check, files_of=("prometheus",)),
+    Check(name="alertmanager", judge=alertmanager.check, files_of=("alertmanager",)),
+    Check(name="loki", judge=loki.check, files_of=("loki",)),
+    Check(name="jaeger", judge=jaeger.check, files_of=("jaeger",)),
+    Check(name="collector", judge=collector.check, files_of=("otel-collector",)),
+    Check(
+        name="references",
+        judge=_references,
+        files_of=("prometheus", "alertmanager"),
+        sources=(
+            "apps/*",
+            "catalogue/*",
+            "checks/inhibitions.py",
+            "dashboards/*.py",
+            "rules/*/v*/pack.yaml",
+            "requirements.txt",
+        ),
+    ),
 )
 
 
@@ -60,7 +102,7 @@ def run(plan: Plan) -> list[Result]:
             for volume in service.volumes:
                 (Path(directory) / service.name / volume.path).mkdir(parents=True)
         render.write(files, Path(directory))
-        wanted = [check for check in CHECKS if check.files_of is None or plan.find(check.files_of)]
+        wanted = [check for check in CHECKS if all(plan.find(name) for name in check.files_of) and _can(check)]
         return list(pool.map(lambda check: _judge(check, plan, files, Path(directory)), wanted))
 
 
@@ -71,9 +113,13 @@ def demand(plan: Plan) -> None:
         raise Refused("\n".join(problems))
 
 
+def _can(check: Check) -> bool:
+    return check.optional is None or isinstance(programs.find(check.optional), programs.Installed)
+
+
 def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> Result:
     start = time.monotonic()
-    passed = _passed(check, files) if check.files_of else None
+    passed = _passed(check, plan, files) if check.files_of else None
     if passed and passed.exists():
         return Result(check=check.name, problems=(), seconds=time.monotonic() - start, remembered=True)
     try:
@@ -85,8 +131,14 @@ def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> 
     return Result(check=check.name, problems=problems, seconds=time.monotonic() - start, remembered=False)
 
 
-def _passed(check: Check, files: dict[str, str]) -> Path:
-    """Where a pass is kept. It depends on the check itself, the programs' versions, the settings and the files."""
-    deciding = (ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml")
-    own = {path: text for path, text in files.items() if path.startswith(f"{check.files_of}/")}
-    return remember.key(f"passed-{check.name}", deciding, [part for pair in own.items() for part in pair])
+def _passed(check: Check, plan: Plan, files: dict[str, str]) -> Path:
+    """Where a pass is kept. It depends on the check itself, the programs' versions, and what the check says."""
+    deciding = [ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml"]
+    deciding += [path for pattern in check.sources for path in ROOT.glob(pattern) if path.is_file()]
+    own = [(path, text) for path, text in files.items() if path.partition("/")[0] in check.files_of]
+    texts = [part for pair in own for part in pair]
+    if check.sources:
+        texts.append(plan.settings.model_dump_json(exclude={"secrets"}))
+        texts += [part for dashboard in plan.dashboards for part in (dashboard.place, dashboard.text)]
+        texts += [part for file in plan.pruned for part in (file.path, file.text)]
+    return remember.key(f"passed-{check.name}", deciding, texts)

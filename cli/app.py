@@ -8,6 +8,7 @@ from cli.picture import picture
 from cli.render import render
 from cli.selftest import selftest
 from cli.status import status
+from cli.test import test
 
 app = typer.Typer(
     add_completion=False,
@@ -15,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (check, picture, render, selftest, status):
+for verb in (check, picture, render, selftest, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
 

@@ -13,7 +13,7 @@ import httpx
 import dashboards
 from dashboards import PanelQuery
 from rules import Engine
-from stacks import routing
+from stacks import routes
 from stacks.plan import Plan
 from stacks.service import Endpoint, Service
 from stacks.services import alertmanager, capture, collector, jaeger, loki, prometheus
@@ -55,9 +55,7 @@ def _targets(plan: Plan, server: Service) -> str:
 def rules(plan: Plan) -> str:
     """Every rule of the Plan is loaded where it belongs, and was evaluated without an error."""
     seen = [_rules(plan, server, "/api/v1/rules", "prometheus") for server in plan.replicas(prometheus.NAME)]
-    # What is there without a rule on logs: Loki, and its ruler is off.
-    if any(alert.engine == "loki" for alert in plan.alerts):
-        seen += [_rules(plan, server, "/prometheus/api/v1/rules", "loki") for server in plan.replicas(loki.NAME)]
+    seen += [_rules(plan, server, "/prometheus/api/v1/rules", "loki") for server in plan.replicas(loki.NAME)]
     return "; ".join(seen)
 
 
@@ -162,7 +160,7 @@ def _attributes(values: dict[str, str]) -> list[dict[str, Any]]:
 def _alert_sent(url: str) -> _Sent:
     text = str(uuid.uuid4())
     now = datetime.now(UTC)
-    labels = {"alertname": "WatchstackSelftest", "severity": "none", routing.SELFTEST_LABEL: text}
+    labels = {"alertname": "WatchstackSelftest", "severity": "none", routes.SELFTEST_LABEL: text}
     annotations = {"summary": "A synthetic alert of ./watchstack selftest; it ends by itself."}
     ends = (now + timedelta(minutes=2)).isoformat()
     at = time.monotonic()

@@ -115,18 +115,28 @@ def _notifications() -> tuple[Panel, ...]:
     sent = "alertmanager_notifications_total"
     failed = "alertmanager_notifications_failed_total"
     latency = "alertmanager_notification_latency_seconds"
+    # Alertmanager counts for every kind of receiver that there is.
+    used = f"sum by (integration) ({sent}{{{_OWN}}}) > 0"
     return (
         row("Notifications"),
         timeseries(
             "Notifications by receiver",
-            Query(expr=f"60 * {promql.rate(sent, _OWN, _KINDS)}", legend="{{integration}}"),
+            Query(
+                expr=f"60 * {promql.rate(sent, _OWN, _KINDS)} and on (integration) {used}",
+                legend="{{integration}}",
+                empty_when="nobody has been told anything since the start of Alertmanager",
+            ),
             unit="cpm",
             description="Notifications a minute by kind of receiver, the failed ones too.",
             width=8,
         ),
         timeseries(
             "Notifications that failed",
-            Query(expr=f"60 * {promql.rate(failed, _OWN, (*_KINDS, 'reason'))}", legend="{{integration}} {{reason}}"),
+            Query(
+                expr=f"60 * {promql.rate(failed, _OWN, (*_KINDS, 'reason'))} > 0",
+                legend="{{integration}} {{reason}}",
+                empty_when="no notification fails",
+            ),
             unit="cpm",
             description="Failures a minute by kind of receiver and reason.",
             thresholds=Thresholds(critical=1),

@@ -5,10 +5,12 @@ from dashboards.board import Board, Panel, Query
 from dashboards.datasources import LOKI
 from dashboards.links import dashboard, logs, runbook, runbooks
 from dashboards.panels import logs as log_lines
-from dashboards.panels import timeseries
+from dashboards.panels import suffix, timeseries
 
 _ALL = '{system=~".+"}'
 _WINDOW = "$__interval"
+# Programs write levels in either case, or none.
+_IN_SMALL = 'label_format level=`{{ .level | default "none" | lower }}`'
 
 
 def board() -> Board:
@@ -28,7 +30,7 @@ def _rates() -> tuple[Panel, ...]:
     return (
         _rate("Lines by system", "system", "Lines a second, by system."),
         _rate("Lines by service", "service_name", "Lines a second, by service."),
-        _rate("Lines by level", "level", "Lines a second, by level."),
+        _rate("Lines by level", "level", "Lines a second, by level.", f" | {_IN_SMALL}"),
         timeseries(
             "Errors by service",
             Query(
@@ -37,17 +39,17 @@ def _rates() -> tuple[Panel, ...]:
                 datasource=LOKI,
                 empty_when="nothing is logged at level error",
             ),
-            unit="cps",
+            unit=suffix("lines/s"),
             description="Lines at level error or critical a second, by service.",
         ),
     )
 
 
-def _rate(title: str, label: str, description: str) -> Panel:
+def _rate(title: str, label: str, description: str, stages: str = "") -> Panel:
     return timeseries(
         title,
-        Query(expr=f"sum by ({label}) (rate({_ALL} [{_WINDOW}]))", legend=f"{{{{{label}}}}}", datasource=LOKI),
-        unit="cps",
+        Query(expr=f"sum by ({label}) (rate({_ALL}{stages} [{_WINDOW}]))", legend=f"{{{{{label}}}}}", datasource=LOKI),
+        unit=suffix("lines/s"),
         description=description,
         stacked=True,
         links=(runbook("LogsNotArriving"),),

@@ -1,9 +1,9 @@
 """Prometheus: scrapes, series, rules, queries, notifications and storage of the server itself."""
 
 from dashboards import promql
-from dashboards.board import GREEN, RED, Board, Override, Panel, Query, Thresholds
+from dashboards.board import GREEN, RED, Board, Panel, Query, Thresholds
 from dashboards.links import dashboard, runbook, runbooks
-from dashboards.panels import heatmap, row, stat, state_timeline, suffix, timeseries, value_text
+from dashboards.panels import bargauge, heatmap, row, stat, state_timeline, suffix, timeseries, value_text
 from dashboards.promql import RATE
 from dashboards.variables import ANY_INSTANCE, ANY_JOB, ENVIRONMENT, FILTER, instance, job
 
@@ -126,12 +126,11 @@ def _rules() -> tuple[Panel, ...]:
     last = named.format(metric="prometheus_rule_group_last_duration_seconds", selector=_OWN)
     return (
         row("Rules and notifications"),
-        timeseries(
+        bargauge(
             "Slowest rule groups",
-            Query(expr=f"topk(5, max by (group) ({last}))", legend="{{group}}"),
+            Query(expr=f"topk(5, max by (group) ({last}))", legend="{{group}}", instant=True),
             unit="s",
             description="Time that the five slowest groups needed.",
-            width=8,
             links=(runbook("PrometheusMissedEvaluations"),),
         ),
         timeseries(
@@ -194,7 +193,6 @@ def _queries() -> tuple[Panel, ...]:
 
 
 def _storage() -> tuple[Panel, ...]:
-    limit = "limit"
     return (
         row("Storage"),
         timeseries(
@@ -222,12 +220,11 @@ def _storage() -> tuple[Panel, ...]:
             Query(expr=f"time() - min(prometheus_tsdb_lowest_timestamp_seconds{{{_OWN}}})", legend="oldest"),
             Query(
                 expr=f"max(prometheus_tsdb_retention_limit_seconds{{{_OWN}}} > 0)",
-                legend=limit,
+                legend="limit",
                 empty_when="samples are kept for ever",
             ),
             unit="s",
             description="How far back there are samples, and how far there may be.",
-            overrides=(Override(series=limit, unit="s"),),
             width=8,
         ),
     )

@@ -79,7 +79,8 @@ def _alerts() -> tuple[Panel, ...]:
         ),
         alert_list(
             "Firing and pending",
-            description="Alerts of Prometheus with their waiting time; each opens with its labels and its runbook.",
+            description="Alerts of Prometheus with their waiting time, the Watchdog apart; each opens with its labels.",
+            alerts='{severity!="none"}',
             width=10,
         ),
     )
@@ -89,7 +90,7 @@ def _ways() -> tuple[Panel, ...]:
     return (
         state_timeline(
             "Jobs",
-            Query(expr="min by (system, job) (up)", legend="{{system}} {{job}}"),
+            Query(expr="min by (job) (up)", legend="{{job}}"),
             unit="bool",
             description="Whether every target of a job was reached.",
             thresholds=Thresholds(critical=1, below=True),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import rules
-from apps import Objective
+from apps.objectives import Objective
 from docs import markdown
 from docs.markdown import code, codes, table
 from rules import Alert, Pack, RuleFile, objectives, target_missing
@@ -13,9 +13,10 @@ from stacks.strict import load
 _INTRODUCTION = """\
 Made by `make generate` from the files below `rules/`.
 
-A file is deployed where everything that it needs runs; `./watchstack check` names the files that an environment
-leaves out. Change the threshold, the wait or the severity of an alert, or leave it out, with
-[`watchstack:override`](settings.md#override); `seen` is what it asks for, and changes with the alert."""
+A file is deployed where everything that it needs runs and exposes the metrics that `pack.yaml` names for it;
+`./watchstack check` names the files that an environment leaves out. Change the threshold, the wait or the severity of
+an alert, or leave it out, with [`watchstack:override`](settings.md#override); `seen` is what it asks for, and changes
+with the alert."""
 
 _DECLARED = """\
 One alert for each scrape job that an environment declares, shown here for a job called `JOB`. It is not in a file

@@ -6,19 +6,20 @@ from pathlib import Path
 import yaml
 
 import apps
-from apps import Objective
-from docs import alerts, dashboards, metrics, settings
+from apps.objectives import Objective
+from docs import alerts, dashboards, environments, metrics, settings
 from rules import objectives, sloth
 from stacks import plan, render
 from stacks import settings as stack_settings
 from stacks.strict import load
 
 ROOT = Path(__file__).resolve().parents[1]
+STACK_FILES = ROOT / "stacks" / "env"
 GOLDEN = "tests/golden/local"
 OBJECTIVES = "tests/rules/objectives"
 
 # Directories in which nothing else lives: what is no longer generated is removed from them.
-_OWNED = ("docs/metrics", GOLDEN)
+_OWNED = ("docs/metrics", "docs/environments", GOLDEN)
 
 
 def files() -> dict[str, str]:
@@ -28,6 +29,7 @@ def files() -> dict[str, str]:
         "docs/alerts.md": alerts.page(),
         "docs/dashboards.md": dashboards.page(),
         **{f"docs/metrics/{name}.md": metrics.page(apps.profile(name)) for name in apps.names()},
+        **{f"docs/environments/{name}.md": environments.page(_plan(name)) for name in _environments()},
         **{f"{GOLDEN}/{path}": text for path, text in _golden().items()},
         **{f"{OBJECTIVES}/{name}.yml": text for name, text in _objectives().items()},
     }
@@ -45,10 +47,16 @@ def write(root: Path) -> None:
 
 def _golden() -> dict[str, str]:
     """The rendered files of the environment `local`, as on a machine that has every product."""
-    path = ROOT / "stacks" / "env" / "Pulumi.local.yaml"
-    made = plan.make(stack_settings.from_stack_file(path, "local"), {})
     # Dashboards have golden files of their own.
-    return {name: text for name, text in render.tree(made).items() if "/dashboards/" not in name}
+    return {name: text for name, text in render.tree(_plan("local")).items() if "/dashboards/" not in name}
+
+
+def _environments() -> list[str]:
+    return sorted(path.stem.removeprefix("Pulumi.") for path in STACK_FILES.glob("Pulumi.*.yaml"))
+
+
+def _plan(environment: str) -> plan.Plan:
+    return plan.make(stack_settings.from_stack_file(STACK_FILES / f"Pulumi.{environment}.yaml", environment), {})
 
 
 def _objectives() -> dict[str, str]:

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from docs import markdown
 from docs.markdown import block, code, codes, table
-from stacks import plan, settings, units
+from stacks import names, plan, settings, units
 from stacks.settings import PROJECT, Settings
 from stacks.strict import Refused
 
@@ -34,7 +34,8 @@ KINDS = (
     Kind("wait", units.Wait, "a duration that may be 0", ("0s", "5m")),
     Kind("size", units.Size, "a whole number with B, KB, MB, GB, TB or PB (powers of 1024)", ("512MB", "8GB")),
     Kind("version", settings.Version, "`v` and a number", ("v1", "v12")),
-    Kind("name", settings.Name, "small letters, digits and dashes, a letter first", ("boss-workflow",)),
+    Kind("name", names.Name, "small letters, digits and dashes, a letter first", ("boss-workflow",)),
+    Kind("secret's name", names.SecretName, "a name under `secrets`, never the secret itself", ("discord-webhook",)),
     Kind("service", settings.ServiceName, "a name, or a name and a port", ("tdd-app", "tdd-app:8501")),
     Kind("host and port", settings.HostPort, "a host and a port", ("127.0.0.1:5432", "db:5432")),
     Kind("mail server", settings.Smarthost, "a host and a port, or `capture`", ("mail.example.org:587", "capture")),
@@ -51,11 +52,17 @@ KINDS = (
         "a path below the root of the repository, without `..`",
         ("monitoring/checkout.slo.yml", "monitoring/node-mixin"),
     ),
-    Kind("label", settings.Label, "letters, digits and underscores, no digit first", ("cluster", "team_2")),
+    Kind("label", names.Label, "letters, digits and underscores, no digit first", ("cluster", "team_2")),
 )
 
 # What the user names, in the path of a key.
-_CHOSEN = {"systems": "SYSTEM", "override": "PACK/ALERT", "panels": "DASHBOARD/PANEL", "secrets": "NAME"}
+_CHOSEN = {
+    "systems": "SYSTEM",
+    "receivers": "RECEIVER",
+    "override": "PACK/ALERT",
+    "panels": "DASHBOARD/PANEL",
+    "secrets": "NAME",
+}
 _HEAD = ("key", "accepted", "default", "meaning")
 
 _INTRODUCTION = """\

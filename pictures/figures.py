@@ -432,6 +432,7 @@ def _axis(theme: Theme) -> Json:
         "linecolor": theme.grid,
         "zeroline": False,
         "ticks": "",
+        "ticklabelstandoff": 4,
         "tickfont": {"color": theme.faint, "size": 12},
     }
 

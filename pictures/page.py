@@ -26,14 +26,9 @@ for (const button of document.querySelectorAll(".legend button")) button.onclick
   Plotly.restyle(button.dataset.chart, {visible: !hidden}, [Number(button.dataset.trace)]);
 };
 for (const list of document.querySelectorAll(".legend, .scroll")) {
-  const items = [...list.querySelectorAll("li, tbody tr")];
-  const below = () => {
-    const end = list.getBoundingClientRect().bottom + 3;
-    return items.filter(item => item.getBoundingClientRect().bottom > end).length;
-  };
-  if (!below()) continue;
-  list.dataset.more = "";
-  list.dataset.more = `${below()} more`;
+  const end = list.getBoundingClientRect().bottom + 3;
+  const below = [...list.querySelectorAll("li, tbody tr")].filter(item => item.getBoundingClientRect().bottom > end);
+  if (below.length) list.dataset.more = `${below.length} more`;
 }
 """
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +11,9 @@ import yaml
 from pydantic import Field
 
 from rules.overrides import Changes, digest
+from stacks.names import Name
 from stacks.service import to_yaml
-from stacks.settings import Name, Override
+from stacks.settings import Override
 from stacks.strict import Refused, Strict, load, nearest
 
 DIRECTORY = Path(__file__).parent
@@ -22,9 +23,13 @@ Engine = Literal["prometheus", "loki"]
 
 
 class Requirement(Strict):
-    """What must run for a file's rules to mean something."""
+    """What must run for a file's rules to mean something, and which metrics somebody must expose.
+
+    `metrics` are for programs that do not all expose the same; what any of them has needs no mention.
+    """
 
     requires: tuple[Name, ...] = ()
+    metrics: tuple[str, ...] = ()
 
 
 class Threshold(Strict):
@@ -76,6 +81,16 @@ class Alert:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Record:
+    """A recording rule, and the place where it is written."""
+
+    name: str
+    expr: str
+    labels: Mapping[str, str]
+    place: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuleFile:
     """A rule file as it is deployed, at `path` below the rules directory.
 
@@ -90,6 +105,8 @@ class RuleFile:
     alerts: tuple[Alert, ...]
     written: tuple[str, ...]
     engine: Engine = "prometheus"
+    metrics: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +128,7 @@ def pack(name: str, major: str, overrides: Mapping[str, Override], directory: Pa
     read = manifest(home)
     changes = Changes(name, overrides, {alert: each.value for alert, each in read.thresholds.items()})
     files = tuple(
-        _file(name, home / file, requirement.requires, changes, directory, read.engine)
+        _file(name, home / file, requirement, changes, directory, read.engine)
         for file, requirement in sorted(read.files.items())
     )
     problems = [f"{where}{problem}" for problem in changes.undeclared()] + changes.problems
@@ -133,7 +150,8 @@ def content(home: Path) -> str:
     digest = hashlib.sha256()
     for name in sorted(read.files):
         digest.update(name.encode() + (home / name).read_bytes())
-    digest.update(read.model_dump_json(include={"files", "thresholds"}).encode())
+    # What is not written in it is not part of it: a new key of this model is no change of a pack.
+    digest.update(read.model_dump_json(include={"files", "thresholds"}, exclude_unset=True).encode())
     return digest.hexdigest()[:12]
 
 
@@ -145,12 +163,11 @@ def _unknown(name: str, major: str, directory: Path) -> str:
     return f"rules/{name}: no such pack; {nearest(name, packs)}"
 
 
-def _file(
-    name: str, path: Path, requires: tuple[str, ...], changes: Changes, directory: Path, engine: Engine
-) -> RuleFile:
+def _file(name: str, path: Path, needs: Requirement, changes: Changes, directory: Path, engine: Engine) -> RuleFile:
     place = str(path.relative_to(directory))
     document = read_yaml(path, f"rules/{place}")
-    return rule_file(name, place, path.read_text(), document, requires, changes, engine)
+    made = rule_file(name, place, path.read_text(), document, needs.requires, changes, engine)
+    return replace(made, metrics=needs.metrics)
 
 
 def rule_file(
@@ -171,7 +188,7 @@ def rule_file(
     shipped = _alerting(document)
     seen = _digests(shipped)
     new = {id(rule): changes.of(rule, seen[rule["alert"]]) for rule in shipped}
-    lines = _alert_lines(text)
+    lines = _lines(text)
     places = [f"{source}:{_next(lines, rule['alert'])}" for rule in shipped]
     alerts = tuple(
         _alert(pack, path, kept, place, seen[rule["alert"]], engine)
@@ -185,6 +202,7 @@ def rule_file(
         text=to_yaml(_with(document, new)) if touched else text,
         requires=requires,
         alerts=alerts,
+        records=tuple(_record(rule, source, lines) for rule in _rules(document) if "record" in rule),
         written=tuple(dict.fromkeys(f"{pack}/{name}" for rule in shipped for name in changes.names(rule))),
         engine=engine,
     )
@@ -237,12 +255,25 @@ def _alert(pack: str, path: str, rule: dict[str, Any], place: str, seen: str, en
     )
 
 
+def _record(rule: dict[str, Any], source: str, lines: dict[str, list[int]]) -> Record:
+    name = str(rule["record"])
+    return Record(
+        name=name,
+        expr=str(rule.get("expr", "")),
+        labels=rule.get("labels") or {},
+        place=f"{source}:{_next(lines, name)}",
+    )
+
+
 def _alerting(document: Any) -> list[dict[str, Any]]:
-    """The alerting rules of a document. What has another shape is left to promtool, which says where."""
+    return [rule for rule in _rules(document) if isinstance(rule.get("alert"), str)]
+
+
+def _rules(document: Any) -> list[dict[str, Any]]:
+    """The rules of a document. What has another shape is left to promtool, which says where."""
     groups = document.get("groups") if isinstance(document, dict) else None
     rules = [rule for group in groups or [] if isinstance(group, dict) for rule in group.get("rules") or []]
-    named = [rule for rule in rules if isinstance(rule, dict) and isinstance(rule.get("alert"), str)]
-    return [rule for rule in named if isinstance(rule.get("labels") or {}, dict)]
+    return [rule for rule in rules if isinstance(rule, dict) and isinstance(rule.get("labels") or {}, dict)]
 
 
 def _digests(shipped: list[dict[str, Any]]) -> dict[str, str]:
@@ -253,12 +284,12 @@ def _digests(shipped: list[dict[str, Any]]) -> dict[str, str]:
     return {name: digest(*same) for name, same in named.items()}
 
 
-def _alert_lines(text: str) -> dict[str, list[int]]:
-    """The lines where alerts of each name are written, in block style or as JSON."""
+def _lines(text: str) -> dict[str, list[int]]:
+    """The lines where rules of each name are written, in block style or as JSON."""
     lines: dict[str, list[int]] = defaultdict(list)
     for number, line in enumerate(text.splitlines(), start=1):
         key, _, value = line.strip().removeprefix("- ").partition(":")
-        if key.strip("\"'") == "alert":
+        if key.strip("\"'") in ("alert", "record"):
             lines[value.strip(" ,\"'")].append(number)
     return lines
 

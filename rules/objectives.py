@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from apps import WINDOW, Burn, Objective, burn_rate
+from apps.objectives import WINDOW, Burn, Objective, burn_rate
 from rules import RuleFile, generated
 from stacks.settings import Override
 from stacks.units import seconds

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from rules import Pack, RuleFile
+from rules import Pack, RuleFile, rule_file
+from rules.overrides import Changes
 from stacks.service import PLATFORM, to_yaml
 
 PATH = "platform/declared/pack-info.yml"
@@ -16,4 +17,4 @@ def file(packs: Sequence[Pack]) -> RuleFile:
         for pack in packs
     ]
     document = {"groups": [{"name": f"{PLATFORM}.pack-info", "rules": rules}]}
-    return RuleFile(path=PATH, text=to_yaml(document), requires=(), alerts=(), written=())
+    return rule_file(PLATFORM, PATH, to_yaml(document), document, (), Changes(PLATFORM, {}, {}))

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, NoReturn, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from apps import range_of
+from apps.objectives import range_of
 from rules import read_documents
 from rules.objectives import FAST, RUNBOOKS, SLOW, BurnAlert, Pair, Slo
-from stacks.settings import Label, Severity
+from stacks.names import Label, Severity
 from stacks.strict import Refused, Strict, load
 
 # Sloth's own windows, which a file cannot change.

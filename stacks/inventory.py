@@ -72,10 +72,14 @@ def describe(
     names: frozenset[str],
     to: Reach,
     log_rules: Sequence[File],
+    pages: Mapping[str, str],
 ) -> list[Service]:
-    """The services that run, but Prometheus and Grafana, which are told of all the others."""
+    """The services that run, but Prometheus and Grafana, which are told of all the others.
+
+    `pages` are the addresses of dashboards by system.
+    """
     exporters = _exporters(settings)
-    described = alertmanager.services(settings, ground, profiles, to)
+    described = alertmanager.services(settings, ground, profiles, to, pages if grafana.NAME in names else {})
     if capture.NAME in names:
         described.append(capture.service(ground))
     if loki.NAME in names:

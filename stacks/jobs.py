@@ -1,13 +1,16 @@
 """Scrape jobs: of the stack's own services, and of the systems that it watches."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from apps import Job, Profile, Target
 from stacks.service import PLATFORM, Ground, ScrapeJob, ScrapeTarget, Service
 from stacks.settings import System
 from stacks.strict import nearest
+
+# The product of services that are programs of this repository, such as those of a simulated system.
+OURS = "python"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,28 +23,32 @@ class LeftOut:
 
 def own(ground: Ground, services: Iterable[Service]) -> list[ScrapeJob]:
     """A job for each service of the stack that has metrics. Replicas are targets of one job."""
-    targets: dict[tuple[str, str], list[ScrapeTarget]] = defaultdict(list)
+    targets: dict[tuple[str, str, str], list[ScrapeTarget]] = defaultdict(list)
     for service in services:
         if service.metrics:
             place = ground.replica(service.replica)
             target = _running(place, service.name, service.port(service.metrics.port))
-            targets[service.kind, service.metrics.path].append(target)
+            program = service.kind if service.product == OURS else service.product
+            targets[service.kind, service.metrics.path, program].append(target)
     return [
-        ScrapeJob(job=kind, system=PLATFORM, targets=tuple(found), path=path) for (kind, path), found in targets.items()
+        ScrapeJob(job=kind, system=PLATFORM, targets=tuple(found), path=path, program=program)
+        for (kind, path, program), found in targets.items()
     ]
 
 
 def of_system(
-    ground: Ground, profile: Profile, wanted: System, names: Collection[str]
+    ground: Ground, profile: Profile, wanted: System, running: Mapping[str, str]
 ) -> tuple[list[ScrapeJob], list[LeftOut]]:
-    """The jobs of a system, and those that have nothing to scrape. `names` are the services that run."""
+    """The jobs of a system, and those that have nothing to scrape. `running` are the products by service."""
     jobs, left_out = [], []
     for job in profile.jobs:
         if not job.enabled and job.job not in wanted.jobs:
             continue
-        targets = [target for target in job.targets if _given(target, wanted) or target.service in names]
+        targets = [target for target in job.targets if _given(target, wanted) or target.service in running]
         if targets:
-            jobs.append(_job(ground, profile, job, targets, wanted))
+            real = any(_given(target, wanted) or running[target.service] != OURS for target in targets)
+            scraped = _job(ground, profile, job, targets, wanted)
+            jobs.append(scraped if real else replace(scraped, program=None))
         else:
             services = ", ".join(target.service for target in job.targets)
             because = f"watchstack:systems.{profile.system}.targets does not say where {services} is"
@@ -83,6 +90,7 @@ def _job(ground: Ground, profile: Profile, job: Job, targets: Sequence[Target], 
         scheme="https" if any(url.startswith("https://") for url in urls) else "http",
         token=wanted.token,
         honor_labels=job.honor_labels,
+        program=job.program,
     )
 
 

@@ -1,33 +1,41 @@
 """The Plan: everything an environment will be, as frozen values, before anything is touched."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import apps
 import rules
 from apps import Process, Profile
+from catalogue import exposed
 from dashboards import Dashboard
-from rules import Alert, Pack, RuleFile, own, pack_info, target_missing
+from rules import Alert, Pack, Record, RuleFile, own, pack_info, target_missing
 from rules.objectives import PACK, Slo
 from stacks import boards, fast_forward, inventory, jobs, objectives, routing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import PLATFORM, Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, grafana, loki, prometheus
+from stacks.services import alertmanager, collector, grafana, jaeger, loki, node_exporter, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
 
 COMMON_PACKS = (PLATFORM, "containers", "kubernetes", "logs")
+# The product without which Alertmanager's own packages are not asked where alerts go.
+ALERTROUTES = "alertroutes"
+# What a panel, a link or a rule may need and an environment may lack.
+OPTIONAL = frozenset({"cadvisor", grafana.NAME, jaeger.NAME, loki.NAME, collector.NAME, node_exporter.NAME})
 # What rules on the agreement between Alertmanagers require.
 ALERTMANAGER_PAIRS = "alertmanager-pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`services` holds what runs; `absent` what should and cannot, with its files all the same."""
+    """`services` holds what runs; `absent` what should and cannot, with its files all the same.
+
+    `pruned` are the rule files that are left out.
+    """
 
     settings: Settings
     ground: Ground
@@ -36,6 +44,8 @@ class Plan:
     jobs: tuple[ScrapeJob, ...]
     alerts: tuple[Alert, ...]
     objectives: tuple[Slo, ...]
+    records: tuple[Record, ...]
+    pruned: tuple[RuleFile, ...]
     dashboards: tuple[Dashboard, ...]
     profiles: tuple[Profile, ...]
     left_out: tuple[LeftOut, ...]
@@ -60,31 +70,37 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     ask for what there is not: a system, a pack's version, an alert to override, a secret.
     """
     ground = Ground(target=settings.target, port_offset=settings.port_offset)
-    profiles = tuple(apps.profile(system) for system in settings.systems)
+    profiles = tuple(routing.chosen(apps.profile(system), settings.receivers) for system in settings.systems)
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
     to = inventory.reach(settings, ground, simulated)
     packs = _packs(settings, profiles)
     reachable = names | _known(settings, simulated)
-    files, pruned = _prune(packs, reachable)
+    files, pruned = _run(packs, reachable)
     files = [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in files]
     log_rules = [loki.rule_file(file.path, file.text) for file in files if file.engine == "loki"]
-    described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules)
     slos = objectives.of_systems(settings, profiles, ROOT)
     shown, unseen = boards.of(settings, profiles, reachable | ({boards.OBJECTIVES} if slos else set()))
+    pages = _dashboard_pages(ground, shown)
+    described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules, pages)
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, shown))
     running = [service for service in described if service.name in names]
     absent = [service for service in described if service.name not in names]
 
     scraped, left_out = _jobs(settings, ground, running, profiles)
+    files, unscraped = _scraped(files, scraped, profiles)
+    pruned |= unscraped
     made = [target_missing.file(scraped, settings.override), pack_info.file(packs)]
     made += objectives.files(settings, slos)
     files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
     alertmanagers = alertmanager.addresses(settings, ground)
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
-    left_out += pruned + unseen
+    left_out += pruned.values()
+    left_out += unseen if settings.grafana.enabled else []
     left_out += [_absent(service, missing[service.product], settings.environment) for service in absent]
+    if ALERTROUTES in missing:
+        left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
     left_out += [
         LeftOut(what=f"mail to receiver {name}", because="watchstack:email names no mail server")
         for name in routing.without_mail(profiles, to)
@@ -98,6 +114,8 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
         jobs=scraped,
         alerts=tuple(alert for file in files for alert in file.alerts),
         objectives=slos,
+        records=tuple(record for file in files for record in file.records),
+        pruned=tuple(file for pack in packs for file in pack.files if file.path in pruned),
         dashboards=shown,
         profiles=profiles,
         left_out=tuple(left_out),
@@ -115,13 +133,19 @@ def _absent(service: Service, reason: str, environment: str) -> LeftOut:
 def _jobs(
     settings: Settings, ground: Ground, running: Sequence[Service], profiles: Sequence[Profile]
 ) -> tuple[tuple[ScrapeJob, ...], list[LeftOut]]:
-    names = {name for service in running for name in (service.name, *service.aliases)}
+    products = {name: service.product for service in running for name in (service.name, *service.aliases)}
     found, left_out = [prometheus.own_job(ground, settings.prometheus.replicas), *jobs.own(ground, running)], []
     for profile in profiles:
-        more, without = jobs.of_system(ground, profile, settings.systems[profile.system], names)
+        more, without = jobs.of_system(ground, profile, settings.systems[profile.system], products)
         found += more
         left_out += without
     return tuple(sorted(found, key=lambda job: job.job)), left_out
+
+
+def _dashboard_pages(ground: Ground, shown: Sequence[Dashboard]) -> dict[str, str]:
+    """The address of the first dashboard of each system."""
+    first = {dashboard.folder: dashboard.uid for dashboard in reversed(shown)}
+    return {folder: ground.url(grafana.NAME, grafana.PORT, f"/d/{uid}") for folder, uid in first.items()}
 
 
 def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
@@ -135,11 +159,17 @@ def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
     return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
 
 
-def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+def pack_versions(settings: Settings, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The packs that the systems and the platform have, and their versions."""
     wanted: dict[str, str] = dict.fromkeys(COMMON_PACKS, "v1") | {str(name): v for name, v in settings.packs.items()}
     for profile in profiles:
         wanted |= dict.fromkeys(profile.packs, settings.systems[profile.system].pack)
-    shipped = [rules.pack(name, major, settings.override) for name, major in sorted(wanted.items())]
+    return dict(sorted(wanted.items()))
+
+
+def _packs(settings: Settings, profiles: Sequence[Profile]) -> list[Pack]:
+    wanted = pack_versions(settings, profiles)
+    shipped = [rules.pack(name, major, settings.override) for name, major in wanted.items()]
     return [*shipped, *_own_packs(settings, {*wanted, PACK})]
 
 
@@ -156,18 +186,45 @@ def _own_packs(settings: Settings, taken: set[str]) -> list[Pack]:
     return found
 
 
-def _prune(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], list[LeftOut]]:
-    """The rule files whose components all run, and a line for each of the others."""
-    kept, left_out = [], []
-    for file in (file for pack in packs for file in pack.files):
-        lacking = sorted(set(file.requires) - components)
-        if lacking:
-            names = ", ".join(alert.name for alert in file.alerts)
-            because = f"needs {', '.join(lacking)}, which this environment does not run"
-            left_out.append(LeftOut(what=f"{file.source} ({names})", because=because))
-        else:
-            kept.append(file)
-    return kept, left_out
+def _run(packs: Sequence[Pack], components: frozenset[str]) -> tuple[list[RuleFile], dict[str, LeftOut]]:
+    """The rule files whose components all run, and why, by path, the others are left out."""
+    files = [file for pack in packs for file in pack.files]
+    reasons = {file.path: _not_run({*file.requires} - components) for file in files}
+    return _kept(files, reasons)
+
+
+def _scraped(
+    files: Sequence[RuleFile], jobs: Sequence[ScrapeJob], profiles: Sequence[Profile]
+) -> tuple[list[RuleFile], dict[str, LeftOut]]:
+    """The rule files whose metrics somebody exposes, and why, by path, the others are left out."""
+    # Of all that is exposed a plan needs to know only where a file asks for it.
+    if not (asking := [file for file in files if file.metrics]):
+        return [*files], {}
+    scraped = exposed.names(jobs, profiles)
+    reasons = {file.path: _not_scraped([name for name in file.metrics if name not in scraped]) for file in asking}
+    return _kept(files, reasons)
+
+
+def _kept(files: Sequence[RuleFile], reasons: Mapping[str, str]) -> tuple[list[RuleFile], dict[str, LeftOut]]:
+    left_out = {
+        file.path: LeftOut(what=_listed(file.source, [alert.name for alert in file.alerts]), because=because)
+        for file in files
+        if (because := reasons.get(file.path))
+    }
+    return [file for file in files if file.path not in left_out], left_out
+
+
+def _not_run(components: Collection[str]) -> str:
+    return f"needs {', '.join(sorted(components))}, which this environment does not run" if components else ""
+
+
+def _not_scraped(metrics: Sequence[str]) -> str:
+    more = f" and {len(metrics) - 1} more" if len(metrics) > 1 else ""
+    return f"needs {metrics[0]}{more}, which no scrape job of this environment brings" if metrics else ""
+
+
+def _listed(what: str, parts: Sequence[str]) -> str:
+    return f"{what} ({', '.join(parts)})"
 
 
 def _deployed(files: Iterable[RuleFile]) -> list[File]:
@@ -188,9 +245,13 @@ def _demand(plan: Plan, to: Reach, written: Sequence[str]) -> None:
     ]
     for profile in plan.profiles:
         problems += jobs.problems(profile, plan.settings.systems[profile.system])
+    problems += routing.unknown(plan.profiles, plan.settings.receivers)
+    problems += routing.clashes(plan.profiles)
     problems += routing.unreachable(plan.profiles, to)
+    problems += routing.uncaptured(plan.profiles, plan.settings)
     problems += [
-        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}. Give it with "
+        f"watchstack:secrets.{secret.secret}: missing; {service.name} reads it from {secret.path}"
+        f"{routing.WHY.get(secret.secret, '')}. Give it with "
         f"`pulumi config set --secret --path 'watchstack:secrets.{secret.secret}'`, or `file: PATH` in the stack file"
         for service in plan.services
         for secret in service.secrets

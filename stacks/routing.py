@@ -1,25 +1,39 @@
-"""Who hears of an alert: the receivers, the tree of routes and the inhibitions that the profiles make."""
+"""Alertmanager's part of who hears of an alert: receivers, times, inhibitions, and the tree of `stacks/routes.py`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from apps import Profile, Receiver, Route, Webhook
+from apps import Profile
+from apps.routing import Inhibition, Integration, Interval, Receiver, Routing, Span, Told, Webhook, Which
+from stacks import routes
+from stacks.routes import DELIVERED, HEARTBEAT, SELFTEST, Config, Matcher
 from stacks.service import PLATFORM
 from stacks.settings import Email, Settings
-from stacks.strict import Refused
-from stacks.units import seconds
+from stacks.strict import nearest
 
-HEARTBEAT = "heartbeat"
-SELFTEST = "selftest"
-SELFTEST_LABEL = "watchstack_selftest"
-# A receiver that tells nobody, for alerts that another route has delivered.
-DELIVERED = "delivered"
 SECRETS = "secrets"
+# Why a secret is asked for, where that is not plain.
+WHY = {HEARTBEAT: ": a durable environment that falls silent must be missed by somebody outside"}
 
-_WATCHDOG = 'alertname="Watchdog"'
-_BEAT = {"group_wait": "0s", "group_interval": "30s", "repeat_interval": "1m"}
-
-Config = dict[str, object]
+_FALLS_SILENT = (
+    "the capture receiver falls silent with this durable environment; give the address of a service outside, which "
+    "tells somebody when the calls stop, as `secure` or `file`"
+)
+_NO_ADDRESS = "what this is for is no address, and goes to its service whatever it is; give `secure` or `file`"
+_TITLE = '{{ template "watchstack.title" . }}'
+_PAGERDUTY = {
+    "description": _TITLE,
+    "severity": '{{ template "watchstack.pagerduty.severity" . }}',
+    "class": "{{ .CommonLabels.alertname }}",
+    "component": "{{ .CommonLabels.component }}",
+    "group": "{{ .CommonLabels.system }}",
+    "client": "Watchstack",
+    "details": {"text": '{{ template "watchstack.text" . }}'},
+    "links": [
+        {"href": f'{{{{ template "watchstack.pagerduty.{name}" . }}}}', "text": name.capitalize()}
+        for name in ("runbook", "dashboard", "silence")
+    ],
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +75,24 @@ def secret_names(profiles: Sequence[Profile], to: Reach) -> list[str]:
     """The secrets that the receivers need."""
     names = {HEARTBEAT} if to.heartbeat else set()
     for receiver in (receiver for profile in profiles for receiver in profile.routing.receivers):
-        names |= {receiver.discord.webhook} if receiver.discord else set()
-        names |= {receiver.slack.url} if receiver.slack else set()
-        if (webhook := receiver.webhook) is not None:
-            names |= {webhook.url} if webhook.url and _by_secret(webhook, to) else set()
-            names |= {webhook.token} if webhook.token else set()
-        if receiver.email and to.email and to.email.password:
-            names.add(to.email.password)
+        names |= secrets_of(receiver, to)
     return sorted(names)
+
+
+def secrets_of(receiver: Receiver, to: Reach) -> set[str]:
+    """The secrets that one receiver needs."""
+    names = {
+        receiver.discord and receiver.discord.webhook,
+        receiver.slack and receiver.slack.url,
+        receiver.pagerduty and receiver.pagerduty.routing_key,
+        receiver.teams and receiver.teams.webhook,
+        receiver.telegram and receiver.telegram.bot_token,
+        receiver.webhook and receiver.webhook.token,
+        receiver.email and to.email and to.email.password,
+    }
+    if (webhook := receiver.webhook) is not None and _by_secret(webhook, to):
+        names.add(webhook.url)
+    return {name for name in names if name}
 
 
 def unreachable(profiles: Sequence[Profile], to: Reach) -> list[str]:
@@ -81,19 +105,66 @@ def unreachable(profiles: Sequence[Profile], to: Reach) -> list[str]:
     ]
 
 
+def uncaptured(profiles: Sequence[Profile], settings: Settings) -> list[str]:
+    """One line for each secret that the address of the capture receiver cannot stand for."""
+    given = {HEARTBEAT: _FALLS_SILENT} if settings.lifecycle == "durable" else {}
+    for receiver in (receiver for profile in profiles for receiver in profile.routing.receivers):
+        given |= {receiver.pagerduty.routing_key: _NO_ADDRESS} if receiver.pagerduty else {}
+        given |= {receiver.telegram.bot_token: _NO_ADDRESS} if receiver.telegram else {}
+    captured = {name for name, secret in settings.secrets.items() if secret.capture}
+    return [f"watchstack:secrets.{name}.capture: {why}" for name, why in sorted(given.items()) if name in captured]
+
+
 def without_mail(profiles: Sequence[Profile], to: Reach) -> list[str]:
     """The receivers that would also get mail, if there were a mail server."""
     receivers = [receiver for profile in profiles for receiver in profile.routing.receivers]
     return [receiver.name for receiver in receivers if receiver.email and to.email is None]
 
 
+def chosen(profile: Profile, receivers: Mapping[str, Told]) -> Profile:
+    """The profile, with the ways to tell its receivers that the environment gives."""
+    changed = tuple(
+        Receiver(name=each.name, **dict(receivers[each.name])) if each.name in receivers else each
+        for each in profile.routing.receivers
+    )
+    return profile.model_copy(update={"routing": profile.routing.model_copy(update={"receivers": changed})})
+
+
+def unknown(profiles: Sequence[Profile], receivers: Iterable[str]) -> list[str]:
+    """One line for each receiver of the stack file that no profile has."""
+    known = sorted({receiver.name for profile in profiles for receiver in profile.routing.receivers})
+    return [
+        f"watchstack:receivers.{name}: no such receiver; {nearest(name, known)}"
+        for name in sorted(set(receivers) - {*known})
+    ]
+
+
+def clashes(profiles: Sequence[Profile]) -> list[str]:
+    """One line for each name that two profiles give to different things: Alertmanager has room for one."""
+    first: dict[tuple[str, str], tuple[str, object]] = {
+        ("receiver", name): ("Watchstack itself", None) for name in (DELIVERED, HEARTBEAT, SELFTEST)
+    }
+    problems = []
+    for profile in profiles:
+        for kind, name, thing in _named(profile.routing):
+            owner, other = first.setdefault((kind, name), (f"apps/{profile.system}.yaml", thing))
+            if other != thing:
+                problems.append(f"apps/{profile.system}.yaml: {kind} {name}: {owner} has another one of this name")
+    return problems
+
+
+def _named(routing: Routing) -> Iterator[tuple[str, str, object]]:
+    yield from (("receiver", each.name, each) for each in routing.receivers)
+    yield from (("interval", each.name, each) for each in routing.intervals)
+    yield from (("inhibition", each.name, each) for each in routing.inhibitions)
+
+
 def config(profiles: Sequence[Profile], to: Reach) -> Config:
-    """`route`, `receivers`, `inhibit_rules` and `global` of Alertmanager's configuration."""
-    first = profiles[0]
-    default = f"{first.system}-default"
+    """`route`, `receivers`, `time_intervals`, `inhibit_rules` and `global` of Alertmanager's configuration."""
+    default = routes.default_receiver(profiles)
     named = {receiver.name: receiver for profile in profiles for receiver in profile.routing.receivers}
     # What no route knows must not vanish: it goes where the first system's worst goes.
-    last_resort = named.pop(default, first.routing.receivers[0])
+    last_resort = named.pop(default, profiles[0].routing.receivers[0])
     receivers: list[Config] = [
         {"name": default, **_integrations(last_resort, to)},
         {"name": HEARTBEAT, **(_webhook(Webhook(url=HEARTBEAT), to) if to.heartbeat else {})},
@@ -103,129 +174,49 @@ def config(profiles: Sequence[Profile], to: Reach) -> Config:
         receivers.append({"name": DELIVERED})
     if to.capture:
         receivers.append({"name": SELFTEST, "webhook_configs": [{"url": f"http://{to.capture}/webhook"}]})
+    intervals = {interval.name: interval for profile in profiles for interval in profile.routing.intervals}
     return {
         **({"global": _smtp(to.email)} if to.email else {}),
-        "route": {
-            "receiver": default,
-            "group_by": ["system", "alertname"],
-            "group_wait": "30s",
-            "group_interval": "5m",
-            "repeat_interval": "4h",
-            "routes": [
-                *([_selftest()] if to.capture else []),
-                *(_everything(route) for p in profiles for route in p.routing.routes if route.everything),
-                {"matchers": [_WATCHDOG], "receiver": HEARTBEAT, **_BEAT},
-                *(_system(profile, also_platform=profile is first) for profile in profiles),
-            ],
-        },
+        **({"time_intervals": [_interval(interval) for interval in intervals.values()]} if intervals else {}),
+        "route": routes.render(routes.tree(profiles, selftest=to.capture is not None)),
         "receivers": receivers,
-        "inhibit_rules": _inhibit(profiles),
+        "inhibit_rules": inhibit_rules(profiles),
     }
-
-
-def shortest_interval(profiles: Sequence[Profile]) -> float:
-    """Seconds between two notifications of the group that has them most often."""
-    own = [profile.routing.group_interval for profile in profiles]
-    own += [route.group_interval or _BEAT["group_interval"] for p in profiles for route in p.routing.routes]
-    return min(map(seconds, (_BEAT["group_interval"], *own)))
-
-
-def hears(profiles: Sequence[Profile], labels: Mapping[str, str]) -> list[str]:
-    """The receivers that an alert with these labels reaches, other than the last resort.
-
-    Refused if its system is none of the profiles'.
-    """
-    systems = {profile.system: profile for profile in profiles} | {PLATFORM: profiles[0]}
-    system = labels.get("system", "")
-    if system not in systems:
-        raise Refused(f"has system {system!r}, which nobody routes; routed: {', '.join(sorted(systems))}")
-    found = [route.receiver for p in profiles for route in p.routing.routes if route.everything]
-    for route in systems[system].routing.routes:
-        if not route.everything and _matches(route, labels):
-            found.append(route.receiver)
-            if not route.goes_on:
-                break
-    return found
-
-
-def _matches(route: Route, labels: Mapping[str, str]) -> bool:
-    return (
-        route.severity in (None, labels.get("severity"))
-        and (not route.component or labels.get("component") in route.component)
-        and route.system in (None, labels.get("system"))
-    )
-
-
-def _selftest() -> Config:
-    return {
-        "matchers": [f'{SELFTEST_LABEL}!=""'],
-        "receiver": SELFTEST,
-        "group_by": [SELFTEST_LABEL],
-        "group_wait": "0s",
-        "group_interval": "5s",
-    }
-
-
-def _everything(route: Route) -> Config:
-    """Before all others: every alert of every system. The Watchdog comes often enough to be missed."""
-    beat = {"matchers": [_WATCHDOG], "receiver": route.receiver, **_BEAT}
-    return {**_route(route), "routes": [beat]}
-
-
-def _system(profile: Profile, *, also_platform: bool) -> Config:
-    routing = profile.routing
-    system = f'system=~"{profile.system}|{PLATFORM}"' if also_platform else f'system="{profile.system}"'
-    everything = any(route.everything for route in routing.routes)
-    return {
-        "matchers": [system],
-        **({"receiver": DELIVERED} if everything else {}),
-        "group_by": list(routing.group_by),
-        "group_wait": routing.group_wait,
-        "group_interval": routing.group_interval,
-        "repeat_interval": routing.repeat_interval,
-        "routes": [_route(route) for route in routing.routes if not route.everything],
-    }
-
-
-def _route(route: Route) -> Config:
-    matchers = [f'severity="{route.severity}"'] if route.severity else []
-    matchers += [f'component=~"{"|".join(route.component)}"'] if route.component else []
-    matchers += [f'system="{route.system}"'] if route.system else []
-    own = {
-        "matchers": matchers or None,
-        "continue": route.goes_on or None,
-        "group_by": list(route.group_by) if route.group_by else None,
-        "group_wait": route.group_wait,
-        "group_interval": route.group_interval,
-        "repeat_interval": route.repeat_interval,
-    }
-    return {"receiver": route.receiver, **{key: value for key, value in own.items() if value is not None}}
 
 
 def _integrations(receiver: Receiver, to: Reach) -> Config:
+    """What tells somebody, by the product's names. The texts are those of `stacks/services/alertmanager.tmpl`."""
     made: Config = {}
-    text = {"title": '{{ template "watchstack.title" . }}'}
-    body = '{{ template "watchstack.text" . }}'
     if (discord := receiver.discord) is not None:
-        url = {"webhook_url_file": _file(discord.webhook), "send_resolved": discord.resolved}
-        made["discord_configs"] = [{**url, **text, "message": body}]
+        text = {"title": _TITLE, "message": _text("markdown")}
+        made["discord_configs"] = [{"webhook_url_file": _file(discord.webhook), **text, **_over(discord)}]
     if (slack := receiver.slack) is not None:
-        url = {"api_url_file": _file(slack.url), "send_resolved": slack.resolved}
-        made["slack_configs"] = [{**url, **text, "channel": slack.channel, "text": body}]
+        text = {"title": _TITLE, "text": _text("slack"), "channel": slack.channel}
+        made["slack_configs"] = [{"api_url_file": _file(slack.url), **text, **_over(slack)}]
+    if (pagerduty := receiver.pagerduty) is not None:
+        key = {"routing_key_file": _file(pagerduty.routing_key)}
+        made["pagerduty_configs"] = [{**key, **_PAGERDUTY, **_over(pagerduty)}]
+    if (teams := receiver.teams) is not None:
+        text = {"title": _TITLE, "text": _text("markdown")}
+        made["msteamsv2_configs"] = [{"webhook_url_file": _file(teams.webhook), **text, **_over(teams)}]
+    if (telegram := receiver.telegram) is not None:
+        text = {"parse_mode": "HTML", "message": _text("telegram")}
+        to_chat = {"bot_token_file": _file(telegram.bot_token), "chat_id": telegram.chat}
+        made["telegram_configs"] = [{**to_chat, **text, **_over(telegram)}]
     if receiver.webhook is not None:
         made |= _webhook(receiver.webhook, to)
     if receiver.email is not None and to.email is not None:
-        headers = {"Subject": text["title"]}
-        made["email_configs"] = [
-            {
-                "to": ", ".join(to.email.to),
-                "headers": headers,
-                "text": body,
-                "html": "",
-                "send_resolved": receiver.email.resolved,
-            }
-        ]
+        text = {"text": _text("text"), "html": "", "to": ", ".join(to.email.to)}
+        made["email_configs"] = [{"headers": {"Subject": _TITLE}, **text, **_over(receiver.email)}]
     return made
+
+
+def _text(name: str) -> str:
+    return f'{{{{ template "watchstack.{name}" . }}}}'
+
+
+def _over(integration: Integration) -> Config:
+    return {"send_resolved": integration.resolved}
 
 
 def _by_secret(webhook: Webhook, to: Reach) -> bool:
@@ -256,7 +247,17 @@ def _smtp(email: Email) -> Config:
     return {key: value for key, value in own.items() if value is not None}
 
 
-def _inhibit(profiles: Sequence[Profile]) -> list[Config]:
+def _interval(interval: Interval) -> Config:
+    return {"name": interval.name, "time_intervals": [_span(span) for span in interval.spans]}
+
+
+def _span(span: Span) -> Config:
+    times = [dict(zip(("start_time", "end_time"), text.split("-"), strict=True)) for text in span.times]
+    own = {"times": times, "weekdays": list(span.weekdays), "months": list(span.months)}
+    return {**{key: value for key, value in own.items() if value}, "location": span.location}
+
+
+def inhibit_rules(profiles: Sequence[Profile]) -> list[Config]:
     """Alerts that say the same of one cause: the worst one is enough."""
     usual = ("system", "component")
     own = [profile for profile in profiles if profile.routing.inhibit_equal != usual]
@@ -276,7 +277,28 @@ def _inhibit(profiles: Sequence[Profile]) -> list[Config]:
             "target_matchers": ['alertname=~"NodeDiskSpaceLow|NodeDiskFillingUp"'],
             "equal": ["instance", "mountpoint"],
         },
+        *(_own(profile.system, each) for profile in profiles for each in profile.routing.inhibitions),
     ]
+
+
+def _own(system: str, inhibition: Inhibition) -> Config:
+    return {
+        "name": inhibition.name,
+        "source_matchers": _which(system, inhibition.source),
+        "target_matchers": _which(system, inhibition.target),
+        "equal": ["system", *inhibition.equal],
+    }
+
+
+def _which(system: str, which: Which) -> list[str]:
+    matched = {
+        "alertname": which.alert,
+        "severity": which.severity,
+        "component": which.component,
+        "team": which.team,
+    }
+    given = [Matcher("system", (system,)), *(Matcher(label, values) for label, values in matched.items() if values)]
+    return [str(matcher) for matcher in given]
 
 
 def _component(name: str, system: str, equal: Sequence[str]) -> Config:

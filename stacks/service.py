@@ -85,7 +85,10 @@ class ScrapeTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class ScrapeJob:
-    """A job of Prometheus. `token` names the secret that goes with a scrape."""
+    """A job of Prometheus. `token` names the secret that goes with a scrape.
+
+    `program` has a catalogue of what it exposes; without one the profile of the system says it alone.
+    """
 
     job: str
     system: str
@@ -95,6 +98,7 @@ class ScrapeJob:
     scheme: str = "http"
     token: str | None = None
     honor_labels: bool = False
+    program: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,17 +8,17 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
+from apps.routing import Told
+from stacks.names import Label, Name, SecretName, Severity
 from stacks.strict import Refused, Strict, load
 from stacks.units import Duration, Size, Wait
 
 PROJECT = "watchstack"
 SECRETS = f"{PROJECT}:secrets"
-Severity = Literal["critical", "warning", "info"]
+
 # The name of the capture receiver, where an address is asked for.
 CAPTURE = "capture"
 Version = Annotated[str, Field(pattern=r"^v[1-9][0-9]*$")]
-Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 ServiceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*(:[0-9]{1,5})?$")]
 HostPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$")]
 Target = Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+|[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$")]
@@ -42,14 +42,14 @@ class PostgresExporter(Strict):
     address: HostPort = Field(description="Where the server is.", examples=["127.0.0.1:5432"])
     database: str = Field("postgres", description="The database to connect to.")
     user: str = Field("postgres", description="A role with `pg_monitor`.")
-    password: Name = Field(description="Name of the secret with its password.")
+    password: SecretName = Field(description="Name of the secret with its password.")
 
 
 class RedisExporter(Strict):
     """A Redis server to watch."""
 
     address: HostPort = Field(description="Where the server is.", examples=["127.0.0.1:6379"])
-    password: Name | None = Field(default=None, description="Name of the secret with its password.")
+    password: SecretName | None = Field(default=None, description="Name of the secret with its password.")
 
 
 class Exporters(Strict):
@@ -71,7 +71,7 @@ class System(Strict):
         "`:port` where its ports are in different places. Not with `workload`.",
         examples=[{"boss-workflow": "127.0.0.1:8000"}],
     )
-    token: Name | None = Field(
+    token: SecretName | None = Field(
         default=None, description="Name of the secret with the bearer token that the application asks of a scrape."
     )
     jobs: tuple[Name, ...] = Field((), description="Scrape jobs of the profile that are off unless named here.")
@@ -129,7 +129,7 @@ class Email(Strict):
     sender: Mail = Field(alias="from", description="The address that mail comes from.")
     to: tuple[Mail, ...] = Field(description="Who gets it.", min_length=1)
     username: str | None = Field(default=None, description="To log in with.")
-    password: Name | None = Field(default=None, description="Name of the secret with the password.")
+    password: SecretName | None = Field(default=None, description="Name of the secret with the password.")
     tls: bool = Field(default=True, description="Refuse to send without TLS.")
 
     @property
@@ -304,6 +304,9 @@ class Settings(Strict):
     )
     email: Email | None = Field(default=None, description="The mail server. Without it, receivers send no mail.")
     dashboards: Dashboards = Field(Dashboards(), description="Which dashboards, and whose.")
+    receivers: dict[Name, Told] = Field(
+        {}, description="Other ways to tell a receiver of a profile, in place of those that the profile gives."
+    )
     override: dict[str, Override] = Field({}, description="Changes to shipped alerts, by `<pack>/<alert>`.")
     secrets: dict[Name, Secret] = Field({}, description="Secrets by name: Discord webhook, heartbeat address.")
 

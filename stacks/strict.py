@@ -2,11 +2,18 @@
 
 import difflib
 import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from stacks.names import IN_THE_CLEAR
+
 Model = TypeVar("Model", bound=BaseModel)
+# What a problem's line begins with, by the keys and positions that lead to the value.
+Where = Callable[[Sequence[str | int]], str]
 
 
 class Strict(BaseModel):
@@ -19,14 +26,20 @@ class Refused(Exception):
     """Input that cannot be used. The message has one line a problem."""
 
 
-def load(model: type[Model], data: object, where: str) -> Model:
+def load(model: type[Model], data: object, where: str | Where) -> Model:
     """Validate YAML data; Refused names the key's path after `where`, the value and what is accepted."""
+    placed = where if callable(where) else lambda steps: where + _path(steps)
     try:
-        # JSON mode: a YAML list may fill a tuple, yet "15" still is no number.
-        return model.model_validate_json(json.dumps(data))
+        # JSON mode: a YAML list may fill a tuple, yet "15" still is no number. A date of YAML is text.
+        return model.model_validate_json(json.dumps(data, default=str))
     except ValidationError as problem:
-        lines = [_line(model, data, error, where) for error in _causes(problem)]
+        lines = [_line(model, data, error, placed) for error in _own(problem.errors())]
     raise Refused("\n".join(lines))
+
+
+def in_file(name: str, file: Path) -> Where:
+    """Where something stands in a YAML file: its name, the line, and the key's path."""
+    return lambda steps: f"{name}:{_line_of(file.read_text(), steps)}: {_path(steps)}"
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -35,24 +48,49 @@ def nearest(name: str, known: list[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known)) or 'none'}"
 
 
-def _causes(problem: ValidationError) -> list[Any]:
-    """The errors, but for a list that is too short because something in it is wrong."""
-    errors = problem.errors()
-    inner = {error["loc"][:end] for error in errors for end in range(1, len(error["loc"]))}
-    return [error for error in errors if error["type"] != "too_short" or error["loc"] not in inner]
+def _own(errors: Sequence[Any]) -> list[Any]:
+    """Without those that say of a list only that an item of it, which has an error too, does not count."""
+    places = [error["loc"] for error in errors]
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(len(loc) > len(error["loc"]) and loc[: len(error["loc"])] == error["loc"] for loc in places)
+    ]
 
 
-def _line(model: type[BaseModel], data: object, error: Any, where: str) -> str:
+def _path(steps: Sequence[str | int]) -> str:
+    return ".".join(str(step) for step in steps)
+
+
+def _line_of(text: str, steps: Sequence[str | int]) -> int:
+    """The line of the last of these steps that is there."""
+    node: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
+    line = 1
+    for step in steps:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(step)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _line(model: type[BaseModel], data: object, error: Any, where: Where) -> str:
     steps = _steps(data, error["loc"])
-    path = where + ".".join(str(step) for step in steps)
+    path = where(steps)
     if error["type"] == "extra_forbidden":
         return f"{path}: unknown key {steps[-1]!r}; {nearest(str(steps[-1]), _fields(model, steps[:-1]))}"
     accepted = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if error["type"] == "missing":
         return f"{path}: missing, and it has no default"
-    if isinstance(error["input"], dict | list):
+    if isinstance(error["input"], dict | list) and error["type"] != IN_THE_CLEAR:
         return f"{path}: {accepted}"
-    shown = "the value (not shown)" if "secrets" in steps else json.dumps(error["input"])
+    hidden = "secrets" in steps or error["type"] == IN_THE_CLEAR
+    shown = "the value (not shown)" if hidden else json.dumps(error["input"], default=str)
     return f"{path}: {shown} is not accepted: {accepted}"
 
 

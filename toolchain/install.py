@@ -135,6 +135,8 @@ async def _install(name: str, run: _Run) -> Installed | Absent:
 async def _release_or_build(name: str, run: _Run, step: Step) -> Installed | Absent:
     product = table()[name]
     try:
+        if product.release is None:
+            raise ReleaseFailed("none; it is Watchstack's own")
         work = Path(tempfile.mkdtemp(dir=run.scratch))
         await download(product.release, work, run.hosts, step)
         return _publish(name, "release", product.version, work)
@@ -156,7 +158,7 @@ async def _release_or_build(name: str, run: _Run, step: Step) -> Installed | Abs
 
 def _publish(name: str, route: Made, version: str, work: Path) -> Installed:
     """Move a finished product to its place in one step, so that nobody ever sees half of it."""
-    names = list(table()[name].release.programs)
+    names = list(table()[name].names)
     if missing := [each for each in names if not (work / "bin" / each).is_file()]:
         raise BuildFailed(f"Go ended well and left no {', '.join(missing)}")
     manifest = {"product": name, "programs": names, "route": route, "version": version}

@@ -54,7 +54,8 @@ def directory(product: str, route: Made) -> Path:
     entry = table()[product]
     recipe = entry.release if route == "release" or entry.build is None else entry.build
     version = entry.version if entry.build is None or route == "release" else entry.build.version
-    digest = hashlib.sha256(repr(this_platform()).encode() + recipe.model_dump_json().encode())
+    described = recipe.model_dump_json() if recipe else ""
+    digest = hashlib.sha256(repr(this_platform()).encode() + described.encode())
     for module in getattr(recipe, "modules", ()):
         for file in sorted((GO / module.folder).iterdir()):
             digest.update(file.name.encode() + file.read_bytes())
@@ -70,7 +71,7 @@ def find(product: str) -> Installed | Absent:
 
 def program(name: str) -> Path:
     """Path of one program. ProgramMissing if it is not installed or the table has no such program."""
-    owners = {known: product for product, entry in table().items() for known in entry.release.programs}
+    owners = {known: product for product, entry in table().items() for known in entry.names}
     _require_known("program", name, list(owners))
     found = find(owners[name])
     if isinstance(found, Absent):

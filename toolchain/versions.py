@@ -54,14 +54,20 @@ class Package(Strict):
 
 
 class Product(Strict):
-    """One product: `version` and `image` are what users run."""
+    """One product: `version` and `image` are what users run; `programs` is what a build without a release makes."""
 
     version: str
     image: str | None = None
     optional: bool = False
-    release: Release
+    release: Release | None = None
     build: Build | None = None
     package: Package | None = None
+    programs: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The programs that it brings."""
+        return tuple(self.release.programs) if self.release else self.programs
 
 
 class _Table(Strict):

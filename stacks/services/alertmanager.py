@@ -1,10 +1,10 @@
 """Alertmanager: routes, groups, inhibits and delivers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from apps import Profile
-from stacks import fast_forward, routing
+from stacks import fast_forward, routes, routing
 from stacks.routing import Reach
 from stacks.service import Endpoint, File, Ground, Port, Reload, SecretFile, Service, Volume, replicas, to_yaml
 from stacks.settings import Settings
@@ -14,18 +14,29 @@ NAME = "alertmanager"
 PORT = 9093
 GOSSIP = 9094
 
+# In the template: where `$dashboard` gets the address of the dashboard of an alert's system, if there is one.
+_DASHBOARD = "{{/* the dashboard of the system */}}"
+
 
 def addresses(settings: Settings, ground: Ground) -> list[str]:
     """host:port of every replica. Who has alerts sends them to each, and never through a load balancer."""
     return [place.address(name, PORT) for name, place in replicas(ground, NAME, settings.alertmanager.replicas)]
 
 
-def services(settings: Settings, ground: Ground, profiles: Sequence[Profile], to: Reach) -> list[Service]:
-    """The replicas, which agree by gossip on who notifies. `to` says what the receivers can be reached at."""
-    return [_service(settings, ground, number, profiles, to) for number in range(1, settings.alertmanager.replicas + 1)]
+def services(
+    settings: Settings, ground: Ground, profiles: Sequence[Profile], to: Reach, dashboards: Mapping[str, str]
+) -> list[Service]:
+    """The replicas, which agree by gossip on who notifies.
+
+    `to` says what the receivers can be reached at; `dashboards` are addresses by system.
+    """
+    texts, count = templates(dashboards), settings.alertmanager.replicas
+    return [_service(settings, ground, number, profiles, to, texts) for number in range(1, count + 1)]
 
 
-def _service(settings: Settings, ground: Ground, replica: int, profiles: Sequence[Profile], to: Reach) -> Service:
+def _service(
+    settings: Settings, ground: Ground, replica: int, profiles: Sequence[Profile], to: Reach, texts: str
+) -> Service:
     name, place = replicas(ground, NAME, settings.alertmanager.replicas)[replica - 1]
     routed = fast_forward.routes(routing.config(profiles, to), fast_forward.pace(settings))
     config = {"templates": ["watchstack.tmpl"], **routed}
@@ -33,7 +44,7 @@ def _service(settings: Settings, ground: Ground, replica: int, profiles: Sequenc
         SecretFile(path=f"{routing.SECRETS}/{name}", secret=name, generated=name in to.generated)
         for name in routing.secret_names(profiles, to)
     ]
-    cluster = _cluster(settings, ground, replica, routing.shortest_interval(profiles))
+    cluster = _cluster(settings, ground, replica, routes.shortest_interval(profiles))
     return Service(
         name=name,
         replica=replica,
@@ -53,7 +64,7 @@ def _service(settings: Settings, ground: Ground, replica: int, profiles: Sequenc
         ports=(Port(name="http", number=PORT), *((Port(name="gossip", number=GOSSIP),) if len(cluster) > 1 else ())),
         files=(
             File(path="etc/alertmanager.yml", text=to_yaml(config)),
-            File(path="etc/watchstack.tmpl", text=Path(__file__).with_name("alertmanager.tmpl").read_text()),
+            File(path="etc/watchstack.tmpl", text=texts),
         ),
         secrets=tuple(secrets),
         volumes=(Volume(path="data", size=size_bytes(settings.alertmanager.volume)),),
@@ -68,6 +79,16 @@ def _service(settings: Settings, ground: Ground, replica: int, profiles: Sequenc
     )
 
 
+def templates(dashboards: Mapping[str, str]) -> str:
+    """The texts of notifications, with a link to the dashboard of each system that has one."""
+    text = Path(__file__).with_name("alertmanager.tmpl").read_text()
+    chosen = "".join(
+        f'{{{{ if eq $system "{system}" }}}}{{{{ $dashboard = "{url}" }}}}{{{{ end }}}}'
+        for system, url in sorted(dashboards.items())
+    )
+    return text.replace(_DASHBOARD, chosen)
+
+
 def _cluster(settings: Settings, ground: Ground, replica: int, shortest_interval: float) -> list[str]:
     """The arguments for gossip. A replica advertises the address that it listens on, or else its private one."""
     count = settings.alertmanager.replicas
@@ -79,6 +100,11 @@ def _cluster(settings: Settings, ground: Ground, replica: int, shortest_interval
         f"--cluster.listen-address={ground.replica(replica).listen(GOSSIP)}",
         *(f"--cluster.peer={place.address(name, GOSSIP)}" for name, place in others),
         f"--cluster.peer-timeout={_patience(count, shortest_interval)}s",
+        # In a storm of groups the defaults (200 ms, 60 s) are too slow. What has been told is passed on in packets of
+        # 1400 bytes to peers drawn by lot, so it takes long, and some of it misses a peer; that one then tells it again
+        # unless the whole state, which two peers exchange less often, comes before its turn.
+        "--cluster.gossip-interval=50ms",
+        "--cluster.pushpull-interval=2s",
     ]
 
 

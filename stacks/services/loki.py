@@ -11,8 +11,9 @@ NAME = "loki"
 PORT = 3100
 GRPC = 9095
 
-# The ruler reads a directory for each tenant, and without authentication there is one, of this name.
-RULES = "etc/rules/fake"
+# The ruler reads a directory for each tenant, and without authentication there is one, called fake.
+_TENANTS = "etc/rules"
+RULES = f"{_TENANTS}/fake"
 
 # Resource attributes that become stream labels. Everything else is structured metadata, which costs no stream.
 STREAM_LABELS = ("app", "k8s.namespace.name", "service.name", "system")
@@ -25,7 +26,7 @@ def rule_file(path: str, text: str) -> File:
 
 def service(settings: Settings, ground: Ground, rules: Sequence[File], alertmanagers: Sequence[str]) -> Service:
     """`rules` are files made by `rule_file`, `alertmanagers` the host:port of each."""
-    config = _config(settings, ground) | ({"ruler": _ruler(settings, alertmanagers)} if rules else {})
+    config = {**_config(settings, ground), "ruler": _ruler(settings, alertmanagers)}
     return Service(
         name=NAME,
         product="loki",
@@ -58,7 +59,7 @@ def _config(settings: Settings, ground: Ground) -> dict[str, object]:
             "replication_factor": 1,
             "instance_addr": "127.0.0.1",
             "ring": {**inmemory, "instance_addr": "127.0.0.1"},
-            "storage": {"filesystem": {"chunks_directory": "data/chunks", "rules_directory": "data/rules"}},
+            "storage": {"filesystem": {"chunks_directory": "data/chunks", "rules_directory": _TENANTS}},
         },
         # A single process has nobody to wait for: with the defaults it is ready after ten seconds, so after two.
         "frontend": {"scheduler_dns_lookup_period": "1s"},
@@ -97,10 +98,7 @@ def _config(settings: Settings, ground: Ground) -> dict[str, object]:
 
 
 def _ruler(settings: Settings, alertmanagers: Sequence[str]) -> dict[str, object]:
-    directory, _, _ = RULES.rpartition("/")
     return {
-        "storage": {"type": "local", "local": {"directory": directory}},
-        "rule_path": "data/ruler",
         "alertmanager_url": ",".join(f"http://{address}" for address in alertmanagers),
         "enable_alertmanager_v2": True,
         "evaluation_interval": settings.prometheus.evaluation_interval,

@@ -51,7 +51,7 @@ def own_job(ground: Ground, count: int) -> ScrapeJob:
         ScrapeTarget(address=place.address(name, PORT), instance=f"{name}:{PORT}")
         for name, place in replicas(ground, NAME, count)
     )
-    return ScrapeJob(job=NAME, system=PLATFORM, targets=tuple(targets))
+    return ScrapeJob(job=NAME, system=PLATFORM, targets=tuple(targets), program=NAME)
 
 
 def external_labels(settings: Settings) -> dict[str, str]:

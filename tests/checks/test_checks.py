@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import MakePlan
 
+import checks
 from checks import disk, loki, ports, routing, secrets
 
 HERE = Path()
@@ -42,6 +43,17 @@ def test_an_alert_that_nobody_routes_is_named_with_file_and_line(
     assert found == f"{alert.place}: HighErrorRate {problem}"
     file, _, line = alert.place.rpartition(":")
     assert "HighErrorRate" in (Path(__file__).parents[2] / file).read_text().splitlines()[int(line) - 1]
+
+
+def test_an_alert_on_logs_must_reach_somebody_whichever_system_the_log_is_of(make_plan: MakePlan) -> None:
+    systems = {"boss-workflow": {"workload": True}, "lmmc": {"workload": True}}
+    secrets = {name: {"capture": "x"} for name in ("discord-webhook", "lmmc-critical", "lmmc-warning", "lmmc-default")}
+    made = make_plan(systems=systems, secrets=secrets)
+    alert = next(alert for alert in made.alerts if alert.name == "LogFatal")
+    assert routing.check(replace(made, alerts=(alert,)), HERE) == []
+    # LMMC routes every severity, Boss Workflow does not.
+    [found] = routing.check(replace(made, alerts=(replace(alert, labels={"severity": "page"}),)), HERE)
+    assert found == f"{alert.place}: LogFatal has severity 'page', which nobody routes; routed: critical, warning, info"
 
 
 def test_a_secret_file_must_be_there_and_hold_something(make_plan: MakePlan, tmp_path: Path) -> None:
@@ -82,3 +94,15 @@ def test_a_disk_too_small_is_named_with_what_is_asked_and_what_there_is(make_pla
 def test_loki_keeps_at_least_a_day(make_plan: MakePlan) -> None:
     [problem] = loki.check(make_plan(loki={"retention": "12h"}), HERE)
     assert "watchstack:loki.retention: 12h is too short" in problem
+
+
+def test_a_check_whose_program_is_not_there_is_not_made_and_said_so(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WATCHSTACK_CACHE", str(tmp_path))
+    monkeypatch.setattr(checks, "CHECKS", tuple(check for check in checks.CHECKS if check.name == "alertroutes"))
+    made = make_plan(missing={"alertroutes": "there is no `go` on PATH"})
+    assert checks.run(made) == []
+    reasons = {left_out.what: left_out.because for left_out in made.left_out}
+    assert reasons["check alertroutes"] == "there is no `go` on PATH"
+    assert "check alertroutes" not in {left_out.what for left_out in make_plan().left_out}

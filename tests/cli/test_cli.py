@@ -25,7 +25,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_verb_has_json() -> None:
-    for verb in ("check", "picture", "render", "selftest", "status"):
+    for verb in ("check", "picture", "render", "selftest", "status", "test"):
         assert "--json" in _run(verb, "--help").output
 
 
@@ -46,6 +46,14 @@ def test_an_environment_that_is_not_there_is_named() -> None:
     done = _run("status", "-e", "nowhere")
     assert done.exit_code == 2
     assert "Pulumi.nowhere.yaml: no such stack file" in done.stderr
+
+
+def test_a_pack_that_is_not_there_is_named() -> None:
+    done = _run("test", "platfrom", "--json")
+    assert done.exit_code == 2
+    assert json.loads(done.stdout) == {
+        "refused": ["platfrom: no pack with rules for Prometheus; did you mean platform?"]
+    }
 
 
 def test_render_writes_every_file_with_secrets_as_references(nothing: str, tmp_path: Path) -> None:

@@ -11,10 +11,14 @@ import pytest
 from conftest import MakePlan
 
 from checks import CHECKS
+from dashboards import build
+from dashboards.changes import digest
 from stacks import render
 from stacks.plan import Plan
 
 CHECK = {check.name: check.judge for check in CHECKS}
+# What is wrong with these files stands in their first lines; other tests see to it that it is so.
+APPS = Path(__file__).resolve().parents[1] / "apps"
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "checks"
 HERE = Path()
 
@@ -32,6 +36,10 @@ def _example(check: str) -> list[str]:
     return [_steady(line) for line in found[1].splitlines()]
 
 
+def _first_line(file: Path) -> str:
+    return file.read_text().partition("\n")[0].removeprefix("# ")
+
+
 def _steady(line: str) -> str:
     for pattern, word in VARYING:
         line = re.sub(pattern, word, line)
@@ -46,7 +54,13 @@ def test_routing(make_plan: MakePlan) -> None:
     made = make_plan()
     alert = next(alert for alert in made.alerts if alert.name == "SlowAPIResponses")
     astray = replace(alert, labels={**alert.labels, "severity": "page"})
-    assert _said("routing", replace(made, alerts=(astray,))) == _example("routing")
+    said, idle = _example("routing")
+    assert _said("routing", replace(made, alerts=(astray,))) == [said]
+    assert idle == f"routing: {_first_line(APPS / 'bad' / 'route-of-no-alert.yaml')}"
+
+
+def test_alertroutes() -> None:
+    assert _example("alertroutes") == [f"alertroutes: {_first_line(APPS / 'wrong.routing.yaml')}"]
 
 
 def test_secrets(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -61,13 +75,21 @@ def test_disk(make_plan: MakePlan) -> None:
     assert _said("disk", made) == _example("disk")
 
 
-def test_loki(make_plan: MakePlan) -> None:
-    assert _said("loki", make_plan(loki={"retention": "12h"})) == _example("loki")
+def test_references(make_plan: MakePlan) -> None:
+    made = make_plan()
+    alert = next(alert for alert in made.alerts if alert.name == "HighErrorRate")
+    misspelt = replace(alert, expr='sum(rate(http_requests_total{staus=~"5.."}[5m])) > 5')
+    assert _said("references", replace(made, alerts=(misspelt,), dashboards=())) == _example("references")
 
 
 def test_dashboards(make_plan: MakePlan) -> None:
     made = make_plan(dashboards={"own": ["tests/dashboards/bad/removed_graph.json"]})
     assert _said("dashboards", made) == _example("dashboards")
+
+
+def test_the_panel_that_the_page_of_dashboards_drops_is_the_one_of_today() -> None:
+    [(uid, name, seen)] = re.findall(r"([\w-]+)/([\w-]+): \{.*seen: \"(\w+)\"", (PAGES / "dashboards.md").read_text())
+    assert seen == next(digest(panel) for panel in build(uid).panels if panel.name == name)
 
 
 def test_ports(make_plan: MakePlan) -> None:
@@ -90,6 +112,7 @@ def _taken_port() -> Iterator[int]:
     [
         ("prometheus", "prometheus/etc/rules/boss-workflow/v1/alerts.yml", "> 0.05", "> > 0.05"),
         ("alertmanager", "alertmanager/etc/alertmanager.yml", "discord-info", "discord-warning"),
+        ("loki", "loki/etc/rules/fake/logs-v1-errors.yml", "severity_number >= 21", "severity_number > > 21"),
         ("jaeger", "jaeger/etc/jaeger.yml", "spans:", "span:"),
         ("collector", "otel-collector/etc/collector.yml", "check_interval:", "check_intervall:"),
     ],

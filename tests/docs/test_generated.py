@@ -53,6 +53,7 @@ def _keys(schema: dict[str, Any], where: str) -> Iterator[str]:
 def test_every_key_is_in_the_settings_page(key: str) -> None:
     chosen = {
         "systems": "SYSTEM",
+        "receivers": "RECEIVER",
         "override": "PACK/ALERT",
         "secrets": "NAME",
         "dashboards": "DASHBOARD/PANEL",

@@ -17,7 +17,7 @@ HEADINGS = ["## What it reports", "## Example", "## How to mend it"]
 
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#([\w-]+))?\)")
 # A path in the repository. A word in capitals is a placeholder.
-TOP = "apps|benchmarks|checks|cli|dashboards|docs|instrument|rules|stacks|tests|toolchain|workloads"
+TOP = "apps|benchmarks|catalogue|checks|cli|dashboards|docs|instrument|rules|stacks|tests|toolchain|workloads"
 PATH = re.compile(rf"`((?![^`]*[A-Z]{{2}})(?:{TOP})/[\w./-]+)`")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))

@@ -1,6 +1,6 @@
 """One scratch clone a run, and one environment in it that is up."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -10,9 +10,15 @@ from conftest import seen
 from e2e.environments import Environment, clone
 
 # Durations that a test can wait for; the shipped ones are proven by the promtool tests.
+WAITS = {
+    "boss-workflow/HighErrorRate": "4s",
+    "boss-workflow/SlowAPIResponses": "4s",
+    "logs/LogErrorsHigh": "4s",
+    "logs/LogSourceSilent": "0s",
+}
 SHORT = {
-    address: {"for": "4s", "because": "a test has no five minutes", "seen": seen(address)}
-    for address in ("boss-workflow/HighErrorRate", "boss-workflow/SlowAPIResponses")
+    address: {"for": wait, "because": "a test has no five minutes", "seen": seen(address)}
+    for address, wait in WAITS.items()
 }
 
 
@@ -39,3 +45,19 @@ def one(scratch: Path) -> Iterator[Environment]:
     # No process, no file and no state is left of the last environment of a clone.
     assert not [pid for pid in processes if psutil.pid_exists(pid)]
     assert not (scratch / ".watchstack").exists()
+
+
+@pytest.fixture
+def edit(scratch: Path) -> Iterator[Callable[[str, str, str], None]]:
+    """Replace a piece of a file in the clone; afterwards the file is what it was."""
+    before: dict[Path, str] = {}
+
+    def replace(path: str, old: str, new: str) -> None:
+        file = scratch / path
+        before.setdefault(file, file.read_text())
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new, 1))
+
+    yield replace
+    for file, text in before.items():
+        file.write_text(text)

@@ -4,7 +4,7 @@ import itertools
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -29,22 +29,6 @@ PROGRAMS = (
     "otel-collector",
     "prometheus",
 )
-
-
-@pytest.fixture
-def edit(scratch: Path) -> Iterator[Callable[[str, str, str], None]]:
-    """Replace a piece of a file in the clone; afterwards the file is what it was."""
-    before: dict[Path, str] = {}
-
-    def replace(path: str, old: str, new: str) -> None:
-        file = scratch / path
-        before.setdefault(file, file.read_text())
-        assert old in file.read_text()
-        file.write_text(file.read_text().replace(old, new, 1))
-
-    yield replace
-    for file, text in before.items():
-        file.write_text(text)
 
 
 def _rules(one: Environment) -> dict[str, str]:

@@ -10,12 +10,14 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from catalogue import differences, missing
+from exposition import differences, missing
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import apps
+import catalogue
 import dashboards
 from apps import Drill, Job, Profile
+from catalogue import observe
 from dashboards import PanelQuery
 from e2e.environments import Environment, eventually
 from e2e.servers import POSTGRES_USER, postgres, redis
@@ -117,8 +119,10 @@ def test_what_each_job_exposes_is_what_the_catalogue_says(running: Environment) 
     for job, url in scrapes:
         text = httpx.get(url, trust_env=False).text
         real = running.name == "graphmemory" and job.job.endswith("-exporter")
-        # A real exporter exposes more than a catalogue names.
+        # A real exporter exposes more than the profile names, and that is in its own catalogue.
         assert (missing if real else differences)(running.name, job.job, text) == []
+        if real and job.program and (known := catalogue.product(job.program)):
+            assert observe.merged(known, known.product, known.version, observe.exposed(text)) == known
 
 
 def test_the_exposition_is_openmetrics_and_promtool_has_nothing_against_it(running: Environment) -> None:

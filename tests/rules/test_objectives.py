@@ -8,11 +8,12 @@ import yaml
 from conftest import MakePlan
 
 import apps
-from apps import Objective, Profile
+from apps import Profile
+from apps.objectives import Objective
 from docs import generate
 from rules import objectives
 from rules.objectives import FAST, SLOW
-from stacks import plan, routing, settings
+from stacks import plan, routes, settings
 from stacks.plan import Plan
 from stacks.strict import Refused, load
 
@@ -83,7 +84,7 @@ def test_the_objectives_of_a_system_are_on_the_plan_and_reach_somebody(system: s
     assert {(alert.name, alert.labels["component"]) for alert in mine} == {
         (n, slo) for n in (FAST, SLOW) for slo in wanted
     }
-    assert all(routing.hears(made.profiles, alert.labels) for alert in mine)
+    assert all(routes.hears(made.profiles, alert.labels) for alert in mine)
 
 
 def test_a_budget_longer_than_samples_are_kept_is_said_to_be_so(make_plan: MakePlan) -> None:

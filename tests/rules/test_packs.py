@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ LINES_OF_A_SCREEN = 50
 COUNTER = re.compile(r"rate\(\s*(\w+)(?:\{([^}]*)\})?\[")
 
 
+@cache
 def read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text())
+    return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
 
 
 def rules_in(path: Path) -> list[dict[str, Any]]:
@@ -58,6 +60,11 @@ NAMES = [alert["alert"] for _, alert in ALERTS]
 each_alert = pytest.mark.parametrize("alert", [alert for _, alert in ALERTS], ids=NAMES)
 each_alert_of_loki = pytest.mark.parametrize(
     "alert", [rule for path, rule in ALERTS if path.parent in OF_LOKI], ids=lambda alert: alert["alert"]
+)
+each_alert_of_prometheus = pytest.mark.parametrize(
+    ("path", "alert"),
+    [(path, alert) for path, alert in ALERTS if path.parent not in OF_LOKI],
+    ids=[alert["alert"] for path, alert in ALERTS if path.parent not in OF_LOKI],
 )
 each_alert_of_a_file = pytest.mark.parametrize(("path", "alert"), ALERTS, ids=NAMES)
 each_record = pytest.mark.parametrize(("path", "record"), RECORDS, ids=[record["record"] for _, record in RECORDS])
@@ -177,11 +184,7 @@ def test_an_alert_on_logs_keeps_the_system_and_has_cases_in_which_it_fires_and_d
     assert {case["fires"] for case in LOG_CASES if case["alert"] == alert["alert"]} == {True, False}
 
 
-@pytest.mark.parametrize(
-    ("path", "alert"),
-    [(path, alert) for path, alert in ALERTS if path.parent not in OF_LOKI],
-    ids=[alert["alert"] for path, alert in ALERTS if path.parent not in OF_LOKI],
-)
+@each_alert_of_prometheus
 def test_an_alert_is_tested_on_both_sides_of_its_wait_and_of_its_threshold(path: Path, alert: dict[str, Any]) -> None:
     test = path.with_suffix(".test.yml")
     step = seconds(read(test)["evaluation_interval"])
@@ -192,6 +195,18 @@ def test_an_alert_is_tested_on_both_sides_of_its_wait_and_of_its_threshold(path:
         return
     assert all(not times.get(min(at for at in times if times[at]) - step, True) for times in fires)
     assert any(not any(times.values()) for times in mine)
+
+
+@each_alert_of_prometheus
+def test_where_an_alert_fires_its_tests_give_it_whole(path: Path, alert: dict[str, Any]) -> None:
+    """promtool compares all labels and annotations; here a missing one is seen without it."""
+    tests = read(path.with_suffix(".test.yml"))["tests"]
+    cases = [case for test in tests for case in test.get("alert_rule_test", [])]
+    expected = [each for case in cases if case["alertname"] == alert["alert"] for each in case["exp_alerts"]]
+    assert expected
+    for each in expected:
+        assert alert["labels"].items() <= each["exp_labels"].items()
+        assert each["exp_annotations"].keys() == alert["annotations"].keys()
 
 
 @each_test

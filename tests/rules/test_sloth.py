@@ -7,7 +7,7 @@ from conftest import MakePlan
 
 from rules import sloth
 from rules.objectives import Slo
-from stacks import routing
+from stacks import routes
 from stacks.strict import Refused
 
 HERE = Path(__file__).parent / "sloth"
@@ -77,7 +77,7 @@ def test_labels_are_what_they_look_like_and_those_of_the_routing_stay_ours(make_
     assert [(alert.labels["system"], alert.labels["exported_system"], alert.labels["tier"]) for alert in alerts] == [
         ("boss-workflow", "web-shop", "1")
     ] * 3
-    assert [routing.hears(made.profiles, alert.labels) for alert in alerts] == [
+    assert [routes.hears(made.profiles, alert.labels) for alert in alerts] == [
         ["discord-critical"],
         ["discord-info"],
         ["discord-critical"],

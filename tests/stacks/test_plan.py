@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from conftest import MakePlan, seen
 
 from stacks import plan, render, settings
+from stacks.plan import Plan
 from stacks.services import prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +52,18 @@ def test_the_plan_needs_no_pulumi() -> None:
 def test_only_targets_import_a_provider() -> None:
     importing = [
         str(path.relative_to(ROOT))
-        for top in ("apps", "checks", "cli", "dashboards", "instrument", "rules", "stacks", "toolchain", "workloads")
+        for top in (
+            "apps",
+            "catalogue",
+            "checks",
+            "cli",
+            "dashboards",
+            "instrument",
+            "rules",
+            "stacks",
+            "toolchain",
+            "workloads",
+        )
         for path in (ROOT / top).rglob("*.py")
         if any(line.startswith(("import pulumi", "from pulumi")) for line in path.read_text().splitlines())
     ]
@@ -98,11 +111,38 @@ def test_a_product_that_cannot_be_had_is_left_out_with_its_rules_and_said_so(mak
 
 def test_a_component_that_is_switched_off_takes_its_rules_and_panels_along(make_plan: MakePlan) -> None:
     made = make_plan(loki={"enabled": False}, jaeger={"enabled": False})
-    reasons = {left_out.what: left_out.because for left_out in made.left_out}
-    assert "needs loki" in reasons["dashboard loki"]
-    assert "needs loki" in reasons["panels of boss-workflow (Error Logs)"]
-    assert not [alert for alert in made.alerts if alert.name.startswith(("Loki", "Collector", "LogsNot"))]
+    assert "dashboards/loki" in _left_out(made)
+    assert not [alert for alert in made.alerts if alert.name.startswith(("Log", "Loki", "Collector"))]
     assert '"uid": "loki"' not in render.tree(made)["grafana/etc/dashboards/platform/stack-health.json"]
+
+
+def _left_out(made: Plan) -> dict[str, str]:
+    return {left_out.what: left_out.because for left_out in made.left_out}
+
+
+def test_panels_and_links_that_are_left_out_are_named_with_the_reason(make_plan: MakePlan) -> None:
+    reasons = _left_out(make_plan(loki={"enabled": False}))
+    because = "needs loki, which this environment does not run"
+    assert reasons["dashboards/stack-health (Log lines received by Loki, Log bytes received by Loki)"] == because
+    assert reasons["dashboards/boss-workflow (Error Logs, link Logs, link Error logs)"] == because
+    assert [what for what in _left_out(make_plan()) if what.startswith("dashboards/")] == [
+        "dashboards/containers",
+        "dashboards/kubernetes-workloads",
+    ]
+    without = make_plan(loki={"enabled": False}, grafana={"enabled": False})
+    assert not [what for what in _left_out(without) if what.startswith("dashboards/")]
+
+
+def test_a_rule_file_whose_metrics_nobody_exposes_is_left_out_and_named(make_plan: MakePlan) -> None:
+    simulated = make_plan(systems={"phase5": {"workload": True}}, secrets={"slack-webhook": {"capture": "slack"}})
+    [because] = [because for what, because in _left_out(simulated).items() if "kubernetes/v1/nodes.yml" in what]
+    assert because == "needs kube_node_spec_taint and 4 more, which no scrape job of this environment brings"
+    assert "KubeNodeNotReady" not in {alert.name for alert in simulated.alerts}
+    assert "kubernetes/v1/nodes.yml" in {file.path for file in simulated.pruned}
+    # The real one exposes them all.
+    targets = {"phase5-backend": "10.0.0.1:80", "kube-state-metrics": "10.0.0.1:81"}
+    real = make_plan(systems={"phase5": {"targets": targets}}, secrets={"slack-webhook": {"capture": "slack"}})
+    assert "KubeNodeNotReady" in {alert.name for alert in real.alerts}
 
 
 def test_an_override_changes_only_its_alert_and_keeps_the_other_files_as_they_are(make_plan: MakePlan) -> None:
@@ -119,11 +159,32 @@ def test_an_override_changes_only_its_alert_and_keeps_the_other_files_as_they_ar
     assert alerts(changed[path]) == {**alerts(shipped[path]), "HighErrorRate": "10s"}
 
 
-def test_a_disabled_alert_is_gone(make_plan: MakePlan) -> None:
-    address = "platform/NodeClockSkew"
+def test_rules_on_logs_go_to_loki_alone_and_an_override_changes_only_its_file(make_plan: MakePlan) -> None:
+    path, address = "loki/etc/rules/fake/logs-v1-errors.yml", "logs/LogErrorsHigh"
+    shipped = render.tree(make_plan())
+    assert [name for name in shipped if "alert: LogErrorsHigh" in shipped[name]] == [path]
+    override = {"threshold": 2.5, "severity": "critical", "because": "it speaks too much", "seen": seen(address)}
+    changed = render.tree(make_plan(override={address: override}))
+    assert [name for name in shipped if shipped[name] != changed[name]] == [path]
+    [rule, _] = yaml.safe_load(changed[path])["groups"][0]["rules"]
+    assert rule["expr"].endswith(") > 2.5\n")
+    assert rule["labels"] == {"component": "logs", "severity": "critical"}
+
+
+def test_loki_takes_an_edit_of_its_rules_without_a_restart(make_plan: MakePlan) -> None:
+    server = make_plan().find("loki")
+    assert server is not None
+    kinds = {file.path.rpartition("/")[0]: file.on_change for file in server.files}
+    assert kinds == {"etc": "restart", "etc/rules/fake": "watched"}
+
+
+@pytest.mark.parametrize("address", ["platform/NodeClockSkew", "logs/LogFatal"])
+def test_a_disabled_alert_is_gone(make_plan: MakePlan, address: str) -> None:
     override = {address: {"disabled": True, "because": "no clock of its own", "seen": seen(address)}}
     made = make_plan(override=override)
-    assert "NodeClockSkew" not in {alert.name for alert in made.alerts}
+    assert address not in {alert.address for alert in made.alerts}
+    name = address.rpartition("/")[2]
+    assert not [path for path, text in render.tree(made).items() if f"alert: {name}\n" in text]
 
 
 def test_the_real_application_is_scraped_where_the_settings_say(make_plan: MakePlan) -> None:

@@ -1,5 +1,6 @@
 """The tree of routes that profiles make: who hears of what, and by which way."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,10 +8,11 @@ import yaml
 from conftest import MakePlan
 
 from apps import Profile
-from stacks import routing
+from apps.routing import Told
+from stacks import routes, routing
 from stacks.routing import Reach
 from stacks.settings import Email
-from stacks.strict import Refused, load
+from stacks.strict import Refused, in_file, load
 
 NOWHERE = Reach(
     services={}, generated=frozenset(), given=frozenset({"hook"}), email=None, heartbeat=False, capture=None
@@ -66,12 +68,12 @@ def _route(config: dict[str, Any], *path: int) -> Any:
 def test_an_alert_is_heard_by_every_route_that_it_matches_until_one_does_not_continue(
     labels: dict[str, str], receivers: list[str]
 ) -> None:
-    assert routing.hears([SHOP], labels) == receivers
+    assert routes.hears([SHOP], labels) == receivers
 
 
 def test_an_alert_of_a_system_that_nobody_watches_is_refused() -> None:
     with pytest.raises(Refused, match="has system 'pay', which nobody routes; routed: platform, shop"):
-        routing.hears([SHOP], {"system": "pay"})
+        routes.hears([SHOP], {"system": "pay"})
 
 
 def test_who_hears_everything_comes_first_and_hears_the_watchdog_often() -> None:
@@ -82,8 +84,8 @@ def test_who_hears_everything_comes_first_and_hears_the_watchdog_often() -> None
     assert _route(config, 0, 0)["matchers"] == ['alertname="Watchdog"']
     assert _route(config, 0, 0)["repeat_interval"] == "1m"
     # And nobody is told a second time by the system's own route.
-    assert _route(config, 2)["receiver"] == routing.DELIVERED
-    assert _receiver(config, routing.DELIVERED) == {"name": routing.DELIVERED}
+    assert _route(config, 2)["receiver"] == routes.DELIVERED
+    assert _receiver(config, routes.DELIVERED) == {"name": routes.DELIVERED}
 
 
 def test_a_route_of_components_matches_any_of_them_and_goes_on() -> None:
@@ -121,22 +123,86 @@ def test_a_profile_may_say_what_alerts_must_share_for_one_to_silence_the_other()
     assert (ours["target_matchers"][1], ours["equal"]) == ('system="own"', ["service"])
 
 
-@pytest.mark.parametrize(
-    ("receivers", "routes", "problem"),
-    [
-        ([{"name": "x"}], [{"receiver": "x"}], "give at least one of `discord`, `slack`, `webhook`, `email`"),
-        ([{"name": "x", "webhook": {}}], [{"receiver": "x"}], "give the secret `url`, or `service` and `port`"),
-        (
-            [{"name": "people", "email": {}}],
-            [{"receiver": "poeple"}],
-            "route to 'poeple': no such receiver; did you mean people?",
-        ),
-    ],
-)
-def test_a_routing_that_cannot_work_is_refused_in_words(receivers: list[Any], routes: list[Any], problem: str) -> None:
-    with pytest.raises(Refused) as refused:
-        _profile("bad", receivers, routes)
-    assert problem in str(refused.value)
+SHOP_FILE = Path(__file__).parents[1] / "apps" / "good" / "shop.yaml"
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Profile:
+    """The profile with every kind of receiver."""
+    return load(Profile, yaml.safe_load(SHOP_FILE.read_text()), in_file("shop.yaml", SHOP_FILE))
+
+
+def test_every_kind_of_receiver_reads_its_secret_from_a_file(shop: Profile) -> None:
+    config = routing.config([shop], NOWHERE)
+    pager, chat, store = (_receiver(config, name) for name in ("pager", "chat", "store"))
+    [pagerduty], [telegram] = pager["pagerduty_configs"], pager["telegram_configs"]
+    assert pagerduty["routing_key_file"] == "secrets/shop-pager"
+    assert (telegram["bot_token_file"], telegram["chat_id"]) == ("secrets/shop-bot", -1001234567890)
+    assert [
+        chat[key][0][file]
+        for key, file in (
+            ("discord_configs", "webhook_url_file"),
+            ("slack_configs", "api_url_file"),
+            ("msteamsv2_configs", "webhook_url_file"),
+        )
+    ] == ["secrets/shop-discord", "secrets/shop-slack", "secrets/shop-teams"]
+    [webhook] = store["webhook_configs"]
+    assert (webhook["url_file"], webhook["send_resolved"]) == ("secrets/shop-store", False)
+    assert routing.secret_names([shop], NOWHERE) == [
+        "shop-bot",
+        "shop-discord",
+        "shop-pager",
+        "shop-slack",
+        "shop-store",
+        "shop-teams",
+        "shop-token",
+    ]
+
+
+def test_times_and_inhibitions_of_a_profile_are_alertmanagers(shop: Profile) -> None:
+    config: Any = routing.config([shop], NOWHERE)
+    nights, _ = config["time_intervals"]
+    assert nights == {
+        "name": "nights",
+        "time_intervals": [
+            {
+                "times": [
+                    {"start_time": "22:00", "end_time": "24:00"},
+                    {"start_time": "00:00", "end_time": "06:00"},
+                ],
+                "location": "Europe/Vienna",
+            }
+        ],
+    }
+    desk = _route(config, 1, 2)
+    assert (desk["matchers"], desk["active_time_intervals"]) == (['severity="warning"', 'team="sales"'], ["office"])
+    assert config["inhibit_rules"][-1] == {
+        "name": "cold-cache-slows-the-api",
+        "source_matchers": ['system="shop"', 'alertname="LowCacheHitRate"'],
+        "target_matchers": [
+            'system="shop"',
+            'alertname=~"SlowAPIResponses|HighDatabaseLatency"',
+            'severity="warning"',
+        ],
+        "equal": ["system", "zone"],
+    }
+
+
+def test_an_environment_may_tell_a_receiver_in_another_way(shop: Profile) -> None:
+    told = Told.model_validate({"webhook": {"url": "hook"}})
+    changed = routing.chosen(shop, {"chat": told})
+    assert {*_receiver(routing.config([changed], NOWHERE), "chat")} == {"name", "webhook_configs"}
+    assert changed.routing.routes == shop.routing.routes
+    assert routing.unknown([shop], ["chatt"]) == ["watchstack:receivers.chatt: no such receiver; did you mean chat?"]
+
+
+def test_a_name_is_one_thing_in_an_environment(shop: Profile) -> None:
+    other = _profile("other", [{"name": "chat", "webhook": {"url": "hook"}}], [{"receiver": "chat"}])
+    assert routing.clashes([shop, other]) == [
+        "apps/other.yaml: receiver chat: apps/shop.yaml has another one of this name"
+    ]
+    twin = shop.model_copy(update={"system": "twin"})
+    assert routing.clashes([shop, twin]) == []
 
 
 def _receiver(config: dict[str, Any], name: str) -> Any:

@@ -32,10 +32,12 @@ def test_every_shipped_environment_gives_a_plan(path: Path) -> None:
     assert plan.make(settings.from_stack_file(path, path.stem.removeprefix("Pulumi.")), {}).services
 
 
-def test_a_secret_in_the_clear_is_not_repeated_in_the_refusal() -> None:
+@pytest.mark.parametrize("name", ["secret-in-the-clear", "receiver-with-its-secret-in-the-clear"])
+def test_a_secret_in_the_clear_is_not_repeated_in_the_refusal(name: str) -> None:
     with pytest.raises(Refused) as refused:
-        settings.from_stack_file(HERE / "bad" / "secret-in-the-clear.yaml", "test")
+        settings.from_stack_file(HERE / "bad" / f"{name}.yaml", "test")
     assert "open-sesame" not in str(refused.value)
+    assert "be11edbe" not in str(refused.value)
 
 
 def test_every_problem_is_named_at_once() -> None:

@@ -318,6 +318,16 @@ def test_another_recipe_is_another_directory(publisher: Publisher) -> None:
     assert isinstance(find("greeter"), Absent)
 
 
+def test_a_product_without_a_release_is_built_and_nobody_is_asked(table: Path, publisher: Publisher) -> None:
+    table.write_text(table.read_text() + (DATA / "built.yaml").read_text())
+    versions.table.cache_clear()
+    assert main(["--only", "homemade"]) == 0
+    found = find("homemade")
+    assert isinstance(found, Installed)
+    assert (found.version, found.route, said(found.programs["waver"])) == ("1.0.0", "build", "built")
+    assert publisher.asked == []
+
+
 @pytest.mark.usefixtures("table")
 def test_what_is_not_installed_says_what_to_run() -> None:
     assert find("greeter") == Absent("greeter", "not installed; run: make tools")

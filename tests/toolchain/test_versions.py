@@ -5,7 +5,7 @@ import pytest
 
 from stacks.strict import Refused
 from toolchain import versions
-from toolchain.versions import GO, Module, table
+from toolchain.versions import GO, Module, Release, table
 
 PLATFORMS = [("linux", "amd64"), ("linux", "arm64"), ("darwin", "amd64"), ("darwin", "arm64")]
 MODULES = {module.folder: module for product in table().values() if product.build for module in product.build.modules}
@@ -40,36 +40,46 @@ def test_a_package_brings_the_programs_of_the_release() -> None:
     assert sorted(packaged) == ["postgres_exporter", "redis_exporter"]
     for product in packaged.values():
         assert product.package is not None
-        assert product.package.programs.keys() == product.release.programs.keys()
+        assert tuple(product.package.programs) == product.names
         assert all(Path(path).is_absolute() for path in product.package.programs.values())
+
+
+def _releases(system: str, arch: str) -> dict[str, Release]:
+    return {name: product.release for name, product in table(system, arch).items() if product.release}
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_release_addresses_are_complete_on_every_platform(platform: tuple[str, str]) -> None:
-    for product in table(*platform).values():
-        release = product.release
+    for name, release in _releases(*platform).items():
         assert release.archive.startswith("https://")
-        assert product.version in release.archive
+        assert table()[name].version in release.archive
         assert release.checksums.startswith("https://")
         assert not re.search("[{}]", " ".join([release.archive, release.checksums, *release.programs.values()]))
 
 
 def test_names_of_architectures_follow_the_publisher() -> None:
-    assert table("linux", "amd64")["pulumi"].release.archive.endswith("/pulumi-v3.272.0-linux-x64.tar.gz")
-    assert table("darwin", "arm64")["pulumi"].release.archive.endswith("/pulumi-v3.272.0-darwin-arm64.tar.gz")
-    assert table("darwin", "arm64")["loki"].release.programs == {"loki": "loki-darwin-arm64"}
-    assert table("linux", "amd64")["prometheus"].release.archive.endswith("/prometheus-3.15.0.linux-amd64.tar.gz")
-    assert table("linux", "arm64")["jaeger"].release.archive.endswith("/v2.22.0/jaeger-2.22.0-linux-arm64.tar.gz")
-    assert table("linux", "amd64")["redis_exporter"].release.archive.endswith(
-        "/redis_exporter-v1.92.1.linux-amd64.tar.gz"
-    )
+    linux, darwin = _releases("linux", "amd64"), _releases("darwin", "arm64")
+    assert linux["pulumi"].archive.endswith("/pulumi-v3.272.0-linux-x64.tar.gz")
+    assert darwin["pulumi"].archive.endswith("/pulumi-v3.272.0-darwin-arm64.tar.gz")
+    assert darwin["loki"].programs == {"loki": "loki-darwin-arm64"}
+    assert linux["prometheus"].archive.endswith("/prometheus-3.15.0.linux-amd64.tar.gz")
+    assert _releases("linux", "arm64")["jaeger"].archive.endswith("/v2.22.0/jaeger-2.22.0-linux-arm64.tar.gz")
+    assert linux["redis_exporter"].archive.endswith("/redis_exporter-v1.92.1.linux-amd64.tar.gz")
+
+
+def test_a_product_without_a_release_is_built_and_names_its_programs() -> None:
+    own = {name: product for name, product in table().items() if product.release is None}
+    assert {name: product.names for name, product in own.items()} == {"alertroutes": ("alertroutes",)}
+    assert all(product.build and product.optional for product in own.values())
 
 
 def test_images_carry_the_version_users_run() -> None:
     tags = {
         name: product.image.rpartition(":")[2].removeprefix("v") for name, product in table().items() if product.image
     }
-    assert tags == {name: table()[name].version for name in table() if name not in ("lokitool", "pulumi")}
+    assert tags == {
+        name: table()[name].version for name in table() if name not in ("alertroutes", "lokitool", "pulumi")
+    }
 
 
 def test_a_misspelt_key_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from asgi_client import Client, opened
-from catalogue import differences
+from exposition import differences
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from instrument.asgi import measured, operations

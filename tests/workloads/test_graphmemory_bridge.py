@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from asgi_client import Client, opened
-from catalogue import differences
+from exposition import differences
 
 from workloads.graphmemory.bridge import FAULTS, GraphMemoryBridge
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from asgi_client import Client, opened
-from catalogue import differences
+from exposition import differences
 from starlette.applications import Starlette
 
 from workloads.graphmemory.app import GraphMemory

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from asgi_client import Client, opened
-from catalogue import differences
+from exposition import differences
 
 from instrument.asgi import operations
 from workloads.graphmemory.app import OPERATIONS, GraphMemory

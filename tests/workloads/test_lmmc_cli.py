@@ -4,7 +4,7 @@ import random
 
 import httpx
 import pytest
-from catalogue import differences
+from exposition import differences
 
 from instrument.metrics import Metrics
 from instrument.tracing import Tracing

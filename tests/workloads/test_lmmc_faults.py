@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from catalogue import differences
+from exposition import differences
 from lmmc_opened import TASK, Opened, lmmc_opened
 
 from workloads.lmmc import ai

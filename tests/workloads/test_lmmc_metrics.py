@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from asgi_client import opened
-from catalogue import differences
+from exposition import differences
 from lmmc_opened import TASK, Opened, lmmc_opened
 from prometheus_client.parser import text_string_to_metric_families
 

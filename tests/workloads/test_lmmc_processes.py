@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from catalogue import differences
+from exposition import differences
 from websockets.sync.client import connect
 
 pytestmark = pytest.mark.e2e

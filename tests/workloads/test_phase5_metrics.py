@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from catalogue import differences
+from exposition import differences
 from phase5_system import Phase5, system
 
 import apps

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from asgi_client import Client, opened
-from catalogue import differences
+from exposition import differences
 from prometheus_client.parser import text_string_to_metric_families
 
 from instrument import Metrics
