@@ -25,7 +25,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_verb_has_json() -> None:
-    for verb in ("check", "drill", "fire", "render", "selftest", "status", "test"):
+    for verb in ("check", "drill", "fire", "picture", "render", "selftest", "status", "test"):
         assert "--json" in _run(verb, "--help").output
 
 

@@ -104,6 +104,17 @@ def test_selftest_is_green(running: Environment) -> None:
     assert [step for step in answer["steps"] if not step["passed"]] == []
 
 
+def test_its_dashboards_are_pictures(running: Environment, tmp_path: Path) -> None:
+    for dashboard in apps.profile(running.name).dashboards:
+        for attempt in eventually(90):
+            with attempt:
+                answer = running.watchstack("picture", dashboard, "--out", str(tmp_path), check=False)
+                [made] = answer["pictures"]
+                assert (made["errors"], made["empty"], answer["lacking"]) == ({}, [], "")
+        # An empty page is some kilobytes.
+        assert Path(made["png"]).stat().st_size > 20_000
+
+
 def test_what_each_job_exposes_is_what_the_catalogue_says(running: Environment) -> None:
     scrapes = _scrapes(running)
     assert {job.job for job, _ in scrapes} == {job.job for job in apps.profile(running.name).jobs if job.enabled}
