@@ -62,7 +62,10 @@ class Manifest(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there."""
+    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there.
+
+    `requires` names the services without which it would mean nothing.
+    """
 
     pack: str
     file: str = ""
@@ -74,6 +77,7 @@ class Alert:
     place: str
     seen: str
     engine: Engine = "prometheus"
+    requires: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -193,7 +197,7 @@ def rule_file(
     lines = _lines("alert", text)
     places = [f"{source}:{_next(lines, rule['alert'])}" for rule in shipped]
     alerts = tuple(
-        _alert(pack, path, kept, place, seen[rule["alert"]], engine)
+        _alert(pack, path, kept, place, seen[rule["alert"]], engine, requires)
         for rule, place in zip(shipped, places, strict=True)
         if (kept := new[id(rule)]) is not None
     )
@@ -242,7 +246,9 @@ def read_documents(path: Path, place: str) -> list[Any]:
         raise Refused(f"{place}: not YAML: {problem}") from None
 
 
-def _alert(pack: str, path: str, rule: dict[str, Any], place: str, seen: str, engine: Engine) -> Alert:
+def _alert(
+    pack: str, path: str, rule: dict[str, Any], place: str, seen: str, engine: Engine, requires: tuple[str, ...]
+) -> Alert:
     return Alert(
         pack=pack,
         file=path,
@@ -254,6 +260,7 @@ def _alert(pack: str, path: str, rule: dict[str, Any], place: str, seen: str, en
         place=place,
         seen=seen,
         engine=engine,
+        requires=requires,
     )
 
 

@@ -97,7 +97,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     alertmanagers = alertmanager.addresses(settings, ground)
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
     left_out += [*pruned.values(), *(unseen if settings.grafana.enabled else [])]
-    left_out += [LeftOut(what=f"service {service.name}", because=missing[service.product]) for service in absent]
+    left_out += [_absent(service, missing[service.product], settings.environment) for service in absent]
     if ALERTROUTES in missing:
         left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))
     left_out += [
@@ -122,6 +122,11 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     written = [*made, *(file for pack in packs for file in pack.files)]
     _demand(plan, to, sorted({address for file in written for address in file.written}))
     return plan
+
+
+def _absent(service: Service, reason: str, environment: str) -> LeftOut:
+    instead = f"; `./watchstack picture -e {environment}` draws its dashboards" if service.name == grafana.NAME else ""
+    return LeftOut(what=f"service {service.name}", because=f"{reason}{instead}")
 
 
 def _jobs(

@@ -252,6 +252,9 @@ def test_a_pass_is_remembered_until_something_decides_otherwise(make_plan: MakeP
     assert [_result(made).remembered for _ in range(2)] == [False, True]
     assert not _result(make_plan(node_exporter={"enabled": False})).remembered
     assert not _result(make_plan(external_labels={"cluster": "eu-1"})).remembered
+    # What no file of Prometheus shows: which panels there are, and which rules there could be.
+    assert not _result(replace(made, dashboards=made.dashboards[1:])).remembered
+    assert not _result(replace(made, pruned=made.pruned[1:])).remembered
     bad = _with(made, _rules(HERE / "bad" / "unknown-metric.yml"))
     server = made.find("prometheus")
     assert server is not None

@@ -105,7 +105,7 @@ def test_a_product_that_cannot_be_had_is_left_out_with_its_rules_and_said_so(mak
     assert [service.name for service in made.absent] == ["grafana"]
     assert not [alert for alert in made.alerts if alert.name.startswith("Grafana")]
     reasons = {left_out.what: left_out.because for left_out in made.left_out}
-    assert reasons["service grafana"] == "not installed"
+    assert reasons["service grafana"] == "not installed; `./watchstack picture -e test` draws its dashboards"
     assert "needs grafana" in next(because for what, because in reasons.items() if "platform/v1/grafana.yml" in what)
 
 
