@@ -56,7 +56,15 @@ def environments(scratch: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with ExitStack() as around:
         settings = {
             "graphmemory": _real_servers(around, tmp_path_factory.mktemp("servers")),
-            "tdd-project": {"override": {MEMORY: {"threshold": 0.5, "because": "a drill", "seen": seen(MEMORY)}}},
+            "tdd-project": {
+                "override": {
+                    MEMORY: {
+                        "threshold": 0.5,
+                        "because": "the drill of a host with memory to spare",
+                        "seen": seen(MEMORY),
+                    }
+                }
+            },
         }
         made = {name: Environment(name, scratch, ("target=local",)) for name in apps.names()}
         for name, environment in made.items():
