@@ -19,7 +19,8 @@ from dashboards import Dashboard, PanelQuery
 from dashboards.variables import ANY_ENVIRONMENT
 from rules import Alert, Record
 from rules.objectives import PACK
-from stacks.plan import Plan, pack_versions
+from stacks import packs
+from stacks.plan import Plan
 from stacks.service import PLATFORM
 from stacks.services import loki, prometheus
 
@@ -51,7 +52,7 @@ def _judged(plan: Plan, rule: Alert | Record, objectives: Mapping[tuple[str, str
     if rule.pack == PACK:
         # What is made of queries that were refused is wrong in the same way.
         return objectives.get((rule.labels["system"], rule.labels["slo"])) == []
-    return rule.pack in pack_versions(plan.settings, plan.profiles)
+    return rule.pack in packs.versions(plan.settings, plan.profiles)
 
 
 def _rule(plan: Plan, known: Known, rule: Alert | Record) -> Iterator[str]:

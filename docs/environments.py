@@ -9,8 +9,8 @@ from apps.routing import Interval, Receiver, Span, Told
 from docs import markdown
 from docs.markdown import code, codes, table
 from rules import Alert, Threshold
-from stacks import inventory, routes, routing
-from stacks.plan import Plan, pack_versions
+from stacks import inventory, packs, routes, routing
+from stacks.plan import Plan
 from stacks.routes import Node
 from stacks.settings import Override
 
@@ -102,7 +102,7 @@ def heard(plan: Plan, alert: Alert) -> list[str]:
 
 
 def _thresholds(plan: Plan) -> dict[str, Threshold]:
-    versions = pack_versions(plan.settings, plan.profiles)
+    versions = packs.versions(plan.settings, plan.profiles)
     return {
         f"{name}/{alert}": threshold
         for name, major in versions.items()
