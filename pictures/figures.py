@@ -245,12 +245,12 @@ def bar_gauge(drawings: Sequence[Drawing], theme: Theme, size: Size) -> Json:
         "hovertemplate": "%{text}<extra></extra>",
     }
     common = {"type": "bar", "orientation": "h", "y": names, "textposition": "none", "width": thick, "base": low}
-    label_pixels = min(max(len(drawing.series.name) for drawing in drawings) * _LETTER + 16, size.width * 0.55)
-    labels = [_cut(drawing.series.name, int((label_pixels - 16) / _LETTER)) for drawing in drawings]
+    letters = min(max(len(drawing.series.name) for drawing in drawings), int((size.width * 0.55 - 16) / _LETTER))
+    labels = [_cut(drawing.series.name, letters) for drawing in drawings]
     layout = _layout(
         theme,
         barmode="overlay",
-        margin={"l": label_pixels, "r": max(len(each.text) for each in shown) * 10 + 16, "t": 4, "b": 4},
+        margin={"l": letters * _LETTER + 16, "r": max(len(each.text) for each in shown) * 10 + 16, "t": 4, "b": 4},
         xaxis={"visible": False, "fixedrange": True, "range": [low, high]},
         yaxis={
             "autorange": "reversed",
