@@ -42,7 +42,7 @@ def _merged(series: Sequence[Series]) -> list[dict[str, Cell]]:
         alike = rows.setdefault(tuple(each.labels.get(name) for name in shared), [])
         fitting = [other for other in alike if all(other.get(name, cell) == cell for name, cell in row.items())]
         for other in fitting:
-            other |= row
+            other.update(row)
         if not fitting:
             alike.append(row)
     return [row for alike in rows.values() for row in alike]
