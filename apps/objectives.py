@@ -32,11 +32,11 @@ def _per_second(query: str) -> str:
 def _share(objective: float) -> float:
     if objective == 1:
         raise ValueError("100 % leaves no error budget: one error would use up more than all of it; give less than 1")
-    if objective <= 0:
+    if objective == 0:
         raise ValueError("an objective of nothing is always met; give a share above 0 and below 1, such as 0.995")
-    if objective > 1:
-        hint = f"; {objective:g} % is {objective / 100:.12g}" if objective < 100 else ""
-        raise ValueError(f"a share is between 0 and 1{hint}")
+    if not 0 < objective < 1:
+        hint = f"; {objective:g} % is {objective / 100:.12g}" if 1 < objective < 100 else ""
+        raise ValueError(f"a share is above 0 and below 1{hint}")
     return objective
 
 

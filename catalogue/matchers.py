@@ -38,9 +38,7 @@ class Matcher:
         return {**labels, self.label: frozenset({self.value})} if self.operator == "=" else labels
 
     def misses(self, labels: Sequence[Labels]) -> bool:
-        """Whether no series has the label, or a value that is meant. `=~".*"` takes a series without it too."""
-        if (self.operator, self.value) == ("=~", ".*"):
-            return False
+        """Whether no series has the label, or a value that is meant."""
         of = [each[self.label] for each in labels if self.label in each]
         known = {value for values in of for value in values or ()}
         return not of or (None not in of and self.unmet(known) is not None)

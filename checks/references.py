@@ -1,22 +1,25 @@
 """Every metric and label of every rule, panel and objective is one that somebody exposes or records."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apps
 import catalogue
 import dashboards
 from apps import Profile
-from catalogue import inference
+from apps.objectives import WINDOW, Objective
+from catalogue import inference, logql
 from catalogue.exposed import Labels
 from catalogue.inference import Found
 from catalogue.known import Known
 from catalogue.matchers import near
 from checks import inhibitions
 from dashboards import Dashboard, PanelQuery
+from dashboards.variables import ANY_ENVIRONMENT
 from rules import Alert, Record
-from stacks.plan import Plan
+from rules.objectives import PACK
+from stacks.plan import Plan, pack_versions
 from stacks.service import PLATFORM
 from stacks.services import loki, prometheus
 
@@ -26,30 +29,35 @@ _STEP_SECONDS, _RANGE_SECONDS = 15, 3600
 _LABEL = re.compile(r"(?:\$labels|\.Labels)\.(\w+)")
 _EXTERNAL_LABEL = re.compile(r"(?:\$externalLabels|\.ExternalLabels)\.(\w+)")
 _LEGEND = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-# Of LogQL: quoted text, in which braces mean nothing, or the selector of streams.
-_STREAMS = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|(?P<selector>\{(?:"(?:\\.|[^"\\])*"|`[^`]*`|[^{}"`])*\})')
 
 
 def check(plan: Plan, _tree: Path) -> list[str]:
     known = Known(plan)
+    objectives = _objectives(plan, known)
     rules: list[Alert | Record] = [*plan.records, *plan.alerts]
     problems = [
-        *(line for rule in rules for line in _rule(plan, known, rule)),
+        *(line for rule in rules if _judged(plan, rule, objectives) for line in _rule(plan, known, rule)),
+        *(line for lines in objectives.values() for line in lines),
         *_packs(plan, known),
         *(line for board in plan.dashboards for query in board.queries for line in _panel(plan, known, board, query)),
-        *(line for profile in plan.profiles for line in (*_objectives(profile, known), *_programs(profile))),
+        *(line for profile in plan.profiles for line in _programs(profile)),
         *inhibitions.problems(plan, known),
     ]
     return list(dict.fromkeys(problems))
 
 
+def _judged(plan: Plan, rule: Alert | Record, objectives: Mapping[tuple[str, str], Sequence[str]]) -> bool:
+    """Whether a rule is of Watchstack. What others wrote may be over metrics that no catalogue here has."""
+    if rule.pack == PACK:
+        # What is made of queries that were refused is wrong in the same way.
+        return objectives.get((rule.labels["system"], rule.labels["slo"])) == []
+    return rule.pack in pack_versions(plan.settings, plan.profiles)
+
+
 def _rule(plan: Plan, known: Known, rule: Alert | Record) -> Iterator[str]:
-    place = f"{rule.place}: {rule.name}"
-    if isinstance(rule, Alert) and rule.engine == "loki":
-        yield from _streams(place, rule.expr, _stream_labels(plan))
-        return
-    found = known.found(rule.expr)
+    place, found = f"{rule.place}: {rule.name}", known.rule(rule)
     yield from _said(place, found)
+    yield from _streams(place, rule.expr, _stream_labels(plan)) if rule.engine == "loki" else ()
     external = prometheus.external_labels(plan.settings)
     for text in (*rule.labels.values(), *(rule.annotations.values() if isinstance(rule, Alert) else ())):
         yield from _missing(f"{place}: $labels", found, _LABEL.findall(text))
@@ -68,7 +76,7 @@ def _packs(plan: Plan, known: Known) -> Iterator[str]:
 
 def _panel(plan: Plan, known: Known, board: Dashboard, query: PanelQuery) -> Iterator[str]:
     place = f"{board.place}: {query.panel}"
-    expr = dashboards.runnable(query.expr, _STEP_SECONDS, _RANGE_SECONDS)
+    expr = dashboards.runnable(_here(query.expr), _STEP_SECONDS, _RANGE_SECONDS)
     if query.datasource == loki.NAME:
         yield from _streams(place, expr, _stream_labels(plan))
     else:
@@ -77,9 +85,14 @@ def _panel(plan: Plan, known: Known, board: Dashboard, query: PanelQuery) -> Ite
         yield from _missing(f"{place}: legend", found, _LEGEND.findall(query.legend))
 
 
+def _here(expr: str) -> str:
+    """Without the matcher of the environment, which is on series only where several environments are kept together."""
+    return expr.replace(f"{ANY_ENVIRONMENT},", "").replace(ANY_ENVIRONMENT, "")
+
+
 def _streams(place: str, expr: str, labels: Labels) -> Iterator[str]:
     """A selector of log streams is written like one of series."""
-    for selector in (found["selector"] for found in _STREAMS.finditer(expr) if found["selector"]):
+    for selector in logql.selectors(expr):
         wrong = [matcher for matcher in inference.selector(selector) if matcher.misses([labels])]
         yield from (f"{place}: {inference.unmet('a log stream', matcher, [labels]).text}" for matcher in wrong)
 
@@ -90,14 +103,21 @@ def _stream_labels(plan: Plan) -> Labels:
     return {name: systems if name == "system" else None for name in names}
 
 
-def _objectives(profile: Profile, known: Known) -> Iterator[str]:
-    file = f"{profile.system}.yaml"
-    lines = (apps.DIRECTORY / file).read_text().splitlines()
-    for objective in profile.objectives:
-        line = next((number for number, text in enumerate(lines, 1) if f"slo: {objective.slo}" in text), 1)
-        for key, expr in (("errors", objective.errors), ("total", objective.total)):
-            found = known.found(expr.replace("{{.window}}", objective.window))
-            yield from _said(f"apps/{file}:{line}: {objective.slo}: {key}", found)
+def _objectives(plan: Plan, known: Known) -> dict[tuple[str, str], list[str]]:
+    """What is wrong with each objective of the profiles, by system and name."""
+    return {
+        (profile.system, objective.slo): [*_objective(profile.system, objective, known)]
+        for profile in plan.profiles
+        for objective in profile.objectives
+    }
+
+
+def _objective(system: str, objective: Objective, known: Known) -> Iterator[str]:
+    lines = (apps.DIRECTORY / f"{system}.yaml").read_text().splitlines()
+    line = next((number for number, text in enumerate(lines, 1) if f"slo: {objective.slo}" in text), 1)
+    for key, expr in (("errors", objective.errors), ("total", objective.total)):
+        found = known.found(WINDOW.sub(objective.window, expr))
+        yield from _said(f"apps/{system}.yaml:{line}: {objective.slo}: {key}", found)
 
 
 def _programs(profile: Profile) -> Iterator[str]:

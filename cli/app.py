@@ -4,6 +4,8 @@ import typer
 
 from cli.check import check
 from cli.dashboards import dashboards
+from cli.drill import drill
+from cli.fire import fire
 from cli.picture import picture
 from cli.render import render
 from cli.selftest import selftest
@@ -16,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (check, picture, render, selftest, status, test):
+for verb in (check, drill, fire, picture, render, selftest, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
 

@@ -57,8 +57,21 @@ def _pods() -> tuple[Panel, ...]:
             unit="short",
             description="Restarts of containers in 15 minutes, by pod.",
             thresholds=Thresholds(warning=1),
-            width=14,
+            width=7,
             links=(runbook("KubePodCrashLooping"),),
+        ),
+        timeseries(
+            "Containers that wait",
+            Query(
+                expr="sum by (reason) (container:kube_waiting_reason:max5m)",
+                legend="{{reason}}",
+                empty_when="no container waits",
+            ),
+            unit="short",
+            description="Containers that cannot start, by reason.",
+            thresholds=Thresholds(critical=1),
+            width=7,
+            links=(runbook("KubeContainerWaiting"), runbook("KubePodImagePullFailing")),
         ),
     )
 

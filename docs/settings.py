@@ -49,7 +49,7 @@ KINDS = (
     Kind(
         "path",
         settings.RepositoryPath,
-        "a path below the root of the repository, without `..`",
+        "a path from the root of the repository, or of the disk, without `..`",
         ("monitoring/checkout.slo.yml", "monitoring/node-mixin"),
     ),
     Kind("label", names.Label, "letters, digits and underscores, no digit first", ("cluster", "team_2")),

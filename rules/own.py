@@ -1,6 +1,7 @@
 """Rule packs of the user's own: a directory with a `pack.yaml` and plain rule files, such as a rendered mixin."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,18 +39,18 @@ def pack(path: str, system: str, overrides: Mapping[str, Override], root: Path) 
     read = load(Manifest, read_yaml(root / place, place), f"{place}: ")
     changes = Changes(read.pack, overrides, {}, fit=partial(_fitted, read, system))
     files = tuple(
-        _file(read, f"{path}/{name}", root, requirement.requires, changes)
-        for name, requirement in sorted(read.files.items())
+        _file(read, f"{path}/{name}", root, requirement, changes) for name, requirement in sorted(read.files.items())
     )
     if changes.problems:
         raise Refused("\n".join(dict.fromkeys(changes.problems)))
     return Pack(name=read.pack, version=read.version, files=files)
 
 
-def _file(read: Manifest, place: str, root: Path, requires: tuple[str, ...], changes: Changes) -> RuleFile:
+def _file(read: Manifest, place: str, root: Path, needs: Requirement, changes: Changes) -> RuleFile:
     file = root / place
-    document = read_yaml(file, place)
-    return rule_file(read.pack, f"{read.pack}/{file.name}", file.read_text(), document, requires, changes, source=place)
+    path, document = f"{read.pack}/{file.name}", read_yaml(file, place)
+    made = rule_file(read.pack, path, file.read_text(), document, needs.requires, changes, source=place)
+    return replace(made, metrics=needs.metrics)
 
 
 def _fitted(read: Manifest, system: str, rule: dict[str, Any]) -> dict[str, Any]:

@@ -164,7 +164,14 @@ def _spec(document: object, where: str) -> Spec:
     if isinstance(document, dict) and "apiVersion" in document:
         kind = f"apiVersion {document['apiVersion']}, kind {document.get('kind')}"
         raise Refused(f"{where}{kind}: another format; only `version: prometheus/v1` is read")
-    return load(Spec, document, where)
+    return load(Spec, _given(document), where)
+
+
+def _given(value: object) -> object:
+    """What is there: to Sloth a key without a value is none."""
+    if isinstance(value, dict):
+        return {key: _given(inner) for key, inner in value.items() if inner is not None}
+    return [_given(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _slo(system: str, spec: Spec, level: Level) -> Slo:

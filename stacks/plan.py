@@ -96,8 +96,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     files += [fast_forward.rule_file(file, fast_forward.pace(settings)) for file in made]
     alertmanagers = alertmanager.addresses(settings, ground)
     running += prometheus.services(settings, ground, scraped, _deployed(files), alertmanagers)
-    left_out += pruned.values()
-    left_out += unseen if settings.grafana.enabled else []
+    left_out += [*pruned.values(), *(unseen if settings.grafana.enabled else [])]
     left_out += [_absent(service, missing[service.product], settings.environment) for service in absent]
     if ALERTROUTES in missing:
         left_out.append(LeftOut(what=f"check {ALERTROUTES}", because=missing[ALERTROUTES]))

@@ -26,14 +26,14 @@ Smarthost = Annotated[str, Field(pattern=r"^(capture|[A-Za-z0-9.\-\[\]:]+:[0-9]{
 Mail = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
-def _inside(path: str) -> str:
+def _without_steps_back(path: str) -> str:
     if not path or ".." in Path(path).parts:
-        raise ValueError("a path here is relative to the root of the repository, and without `..`")
+        raise ValueError("a path here starts at the root of the repository or of the disk, and has no `..`")
     return path
 
 
 # Read while the Plan is made, so that what it says is reviewed with the stack file.
-RepositoryPath = Annotated[str, AfterValidator(_inside)]
+RepositoryPath = Annotated[str, AfterValidator(_without_steps_back)]
 
 
 class PostgresExporter(Strict):

@@ -43,6 +43,9 @@ RULE = {
 }
 
 
+METRIC = {"name": "drill", "type": "gauge", "unit": "", "meaning": "Drills.", "labels": {"drill": None}}
+
+
 class Application:
     """A monitored application whose only metric is 1 for each alert that should be raised."""
 
@@ -105,11 +108,11 @@ def many(application: Application, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def _prepare(copy: Path) -> None:
     """A group for each drill, told at once, and a rule that makes them."""
-    profile = copy / "apps" / "boss-workflow.yaml"
-    text = profile.read_text()
-    assert "group_by: [alertname, component]" in text
-    text = text.replace("group_by: [alertname, component]", "group_by: [alertname, drill]")
-    profile.write_text(text.replace("group_interval: 5m", "group_interval: 30s"))
+    path = copy / "apps" / "boss-workflow.yaml"
+    profile = yaml.safe_load(path.read_text())
+    profile["routing"] |= {"group_by": ["alertname", "drill"], "group_interval": "30s"}
+    profile["metrics"].append(METRIC)
+    path.write_text(yaml.safe_dump(profile))
     pack = copy / "rules" / "boss-workflow" / "v1"
     manifest = yaml.safe_load((pack / "pack.yaml").read_text())
     manifest["files"]["drill.yml"] = {"requires": []}

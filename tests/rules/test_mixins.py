@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import MakePlan
 
-from checks import routing
+from checks import references, routing
 from rules import Alert
 from stacks import render
 from stacks.plan import Plan
@@ -129,7 +129,7 @@ def test_every_rule_of_a_mixin_is_deployed_with_nothing_but_labels_of_its_alerts
 
 @pytest.mark.parametrize("mixin", MIXINS, ids=lambda mixin: mixin.name)
 def test_every_alert_of_a_mixin_reaches_somebody_and_is_named_where_it_is_written(made: Plan, mixin: Mixin) -> None:
-    assert routing.check(made, Path()) == []
+    assert routing.check(made, Path()) == references.check(made, Path()) == []
     alerts = _alerts(made, mixin)
     assert len({alert.place for alert in alerts}) == len(alerts)
     for alert in alerts:

@@ -87,6 +87,12 @@ def test_labels_are_what_they_look_like_and_those_of_the_routing_stay_ours(make_
     }
 
 
+def test_a_key_without_a_value_is_none_and_a_date_is_text() -> None:
+    labels = _read(HERE / "good" / "no-alerts.yml")[0].labels
+    assert labels["since"] == "2024-02-29"
+    assert "owner" not in labels
+
+
 def test_an_alert_that_can_never_be_is_left_out_and_said_so(make_plan: MakePlan) -> None:
     made = make_plan(systems={"boss-workflow": {**SYSTEM, "objectives": [PLAIN]}})
     assert [alert.labels["sloth_severity"] for alert in made.alerts if alert.name == "SuggestionsFail"] == ["ticket"]

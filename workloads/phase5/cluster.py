@@ -20,6 +20,9 @@ FAULTS = (
 )
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 CONDITIONS = ("true", "false", "unknown")
+WAITING = ("CrashLoopBackOff", "ImagePullBackOff")
+ENDED = ("OOMKilled", "Error")
+INIT = "migrate"
 DATABASE_VOLUME = "data-postgres-0"
 VOLUMES = (DATABASE_VOLUME, "data-kafka-0")
 VOLUME_BYTES = 10 * 2**30
@@ -121,6 +124,17 @@ class Cluster:
         yield gauge("kube_pod_status_phase", "Phase of the pod.", ("namespace", "pod", "phase"), phases)
         yield gauge("kube_pod_status_ready", "Whether the pod is ready.", ("namespace", "pod", "condition"), ready)
         yield counter("kube_pod_container_status_restarts_total", "Restarts.", container, restarts)
+        yield from self._reasons((*container, "reason"))
+
+    def _reasons(self, labels: tuple[str, ...]) -> Iterator[Metric]:
+        # Nothing here waits or was killed: the real one would leave these rows out.
+        of_pods = [((NAMESPACE, pod.name, pod.service), 0.0) for pod in PODS]
+        waiting = [((*place, reason), value) for place, value in of_pods for reason in WAITING]
+        ended = [((*place, reason), value) for place, value in of_pods for reason in ENDED]
+        init = [((NAMESPACE, f"{BACKEND}-0", INIT, reason), 0.0) for reason in WAITING]
+        yield gauge("kube_pod_container_status_waiting_reason", "Why a container waits.", labels, waiting)
+        yield gauge("kube_pod_init_container_status_waiting_reason", "Why an init container waits.", labels, init)
+        yield gauge("kube_pod_container_status_last_terminated_reason", "Why it ended last.", labels, ended)
 
     def _deployments(self) -> Iterator[Metric]:
         deployment, autoscaler = ("namespace", "deployment"), ("namespace", "horizontalpodautoscaler")
