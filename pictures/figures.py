@@ -21,6 +21,8 @@ FONT = "Inter, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 _SHAPES = {"linear": "linear", "smooth": "spline", "stepBefore": "vh", "stepAfter": "hv"}
 _PIXELS_A_TICK = 42
 _BAR_PIXELS = 44
+# The width of a letter of 12 pixels, in the widest font that a page may get.
+_LETTER = 6.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,12 +245,12 @@ def bar_gauge(drawings: Sequence[Drawing], theme: Theme, size: Size) -> Json:
         "hovertemplate": "%{text}<extra></extra>",
     }
     common = {"type": "bar", "orientation": "h", "y": names, "textposition": "none", "width": thick, "base": low}
-    label_pixels = min(max(len(drawing.series.name) for drawing in drawings) * 6.6 + 14, size.width * 0.45)
-    labels = [_cut(drawing.series.name, int(label_pixels / 6.6)) for drawing in drawings]
+    letters = min(max(len(drawing.series.name) for drawing in drawings), int((size.width * 0.55 - 16) / _LETTER))
+    labels = [_cut(drawing.series.name, letters) for drawing in drawings]
     layout = _layout(
         theme,
         barmode="overlay",
-        margin={"l": label_pixels, "r": max(len(each.text) for each in shown) * 8 + 16, "t": 4, "b": 4},
+        margin={"l": letters * _LETTER + 16, "r": max(len(each.text) for each in shown) * 10 + 16, "t": 4, "b": 4},
         xaxis={"visible": False, "fixedrange": True, "range": [low, high]},
         yaxis={
             "autorange": "reversed",
@@ -476,7 +478,11 @@ def _escaped(text: str) -> str:
 
 
 def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: max(length - 1, 1)]}…"
+    """Without its middle if it is too long: names differ at their ends."""
+    if len(text) <= length:
+        return text
+    half = max(length - 1, 2) // 2
+    return f"{text[:half]}…{text[-half:]}"
 
 
 def _fitting(text: str, width: float, height: float) -> float:

@@ -30,20 +30,30 @@ def table(panel: Panel, series: Sequence[Series]) -> Table:
 
 
 def _plain(series: Sequence[Series]) -> list[dict[str, Cell]]:
-    return [{**_labels(each), "Value": each.last} for each in series]
+    return [{**each.labels, "Value": each.last} for each in series]
 
 
 def _merged(series: Sequence[Series]) -> list[dict[str, Cell]]:
-    rows: dict[tuple[tuple[str, Cell], ...], dict[str, Cell]] = {}
+    """As Grafana's `merge`: rows that agree in what all queries have become one, unless they differ in the rest."""
+    shared = _shared(series)
+    rows: dict[tuple[str | None, ...], list[dict[str, Cell]]] = {}
     for each in series:
-        labels = _labels(each)
-        row = rows.setdefault(tuple(sorted(labels.items(), key=lambda label: label[0])), labels)
-        row[f"Value #{each.ref}"] = each.last
-    return list(rows.values())
+        row: dict[str, Cell] = {**each.labels, f"Value #{each.ref}": each.last}
+        alike = rows.setdefault(tuple(each.labels.get(name) for name in shared), [])
+        fitting = [other for other in alike if all(other.get(name, cell) == cell for name, cell in row.items())]
+        for other in fitting:
+            other.update(row)
+        if not fitting:
+            alike.append(row)
+    return [row for alike in rows.values() for row in alike]
 
 
-def _labels(series: Series) -> dict[str, Cell]:
-    return dict(series.labels)
+def _shared(series: Sequence[Series]) -> list[str]:
+    """The labels that the answer to every query has."""
+    labels: dict[str, set[str]] = {}
+    for each in series:
+        labels.setdefault(each.ref, set()).update(each.labels)
+    return sorted(set.intersection(*labels.values())) if labels else []
 
 
 def _shown(rows: Sequence[dict[str, Cell]], organize: Json) -> list[str]:
