@@ -59,12 +59,17 @@ class Process(Strict):
 
 
 class Drill(Strict):
-    """How the simulated system is made to raise an alert: a fault of a process, or the end of it."""
+    """How the simulated system is made to raise an alert: a fault of a process, or the end of it.
+
+    `rate`: requests a second that it takes to show soon. `alone`: other alerts would not be raised beside it.
+    """
 
     service: Name
     fault: str | None = None
     value: float | None = None
     stop: Literal[True] | None = None
+    rate: float | None = Field(default=None, gt=0, le=500)
+    alone: bool = False
 
     @model_validator(mode="after")
     def _one_way(self) -> "Drill":

@@ -1,11 +1,10 @@
 """All series of an environment: of its scrape jobs, of its recording rules, and of its alerts."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import catalogue
-from catalogue import exposed
+from catalogue import exposed, logql
 from catalogue.exposed import Labels, all_of
 from catalogue.inference import Found, Problem, found, unmet
 from catalogue.matchers import Matcher, near
@@ -13,7 +12,6 @@ from rules import Alert, Record
 from stacks.plan import Plan
 from stacks.services import collector, grafana, jaeger, loki, node_exporter
 
-_BY = re.compile(r"\bby\s*\(([^)]*)\)")
 # Scrape jobs of the stack itself that an environment may lack.
 _OPTIONAL = frozenset({"cadvisor", collector.NAME, grafana.NAME, jaeger.NAME, loki.NAME, node_exporter.NAME})
 _ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
@@ -40,9 +38,13 @@ class Known:
         """The labels of the result of an expression, and what is wrong with it."""
         return found(self, expr)
 
+    def rule(self, rule: Alert | Record) -> Found:
+        """The labels of the result of a rule's expression, and what is wrong with it; of log lines the labels alone."""
+        return logql.found(rule.expr) if rule.engine == "loki" else self.found(rule.expr)
+
     def alert(self, alert: Alert) -> Found:
-        """The labels that an alert can have where it is raised."""
-        found = Found(labels=_grouped(alert.expr)) if alert.engine == "loki" else self.found(alert.expr)
+        """The labels that an alert can have in Prometheus."""
+        found = self.rule(alert)
         return found.of({**found.known, **fixed({**alert.labels, "alertname": alert.name})})
 
     def named(self, name: str) -> Sequence[Labels]:
@@ -82,7 +84,7 @@ class Known:
         if name not in self._recorded:
             # A rule may read what it recorded before.
             self._recorded[name] = Found(labels={}, unclear=True)
-            found = [(self.found(record.expr), fixed(record.labels)) for record in self._records[name]]
+            found = [(self.rule(record), fixed(record.labels)) for record in self._records[name]]
             labels = all_of({**each.known, **own} for each, own in found)
             self._recorded[name] = Found(labels=labels, unclear=any(each.unclear for each, _ in found))
         return self._recorded[name]
@@ -123,11 +125,6 @@ class Known:
         """Scrape jobs that the environment could have, and has not."""
         profiles = {job.job for profile in self._plan.profiles for job in profile.jobs}
         return (_OPTIONAL | profiles) - self._jobs.keys()
-
-
-def _grouped(expr: str) -> Labels:
-    """The labels that LogQL groups by."""
-    return {label.strip(): None for listed in _BY.findall(expr) for label in listed.split(",")}
 
 
 def fixed(labels: Mapping[str, str]) -> Labels:

@@ -34,7 +34,8 @@ class Check:
     """A named judgement: a Plan and its rendered files in, problems out.
 
     A pass is remembered by the digest of what decides alone: the files of the services `files_of`, all of which must
-    run, and with `sources` these files of the clone, the settings and what they leave out.
+    run, and with `sources` these files of the clone, the settings and what they leave out. Without `files_of` a check
+    reads no file: there may be none.
     `optional`: a product without which the check is not made.
     """
 
@@ -94,16 +95,22 @@ CHECKS = (
 
 
 def run(plan: Plan) -> list[Result]:
-    """Every check on the Plan, side by side."""
+    """Every check on the Plan, side by side. No file is written where all passed before that would read one."""
     files = render.tree(plan)
+    wanted = [check for check in CHECKS if all(plan.find(name) for name in check.files_of) and _can(check)]
+    passes = {check.name: _passed(check, plan, files) for check in wanted if check.files_of}
     with tempfile.TemporaryDirectory(prefix="watchstack-") as directory, ThreadPoolExecutor() as pool:
-        # Collectors validate that the directories they write to are there.
-        for service in plan.services:
-            for volume in service.volumes:
-                (Path(directory) / service.name / volume.path).mkdir(parents=True)
-        render.write(files, Path(directory))
-        wanted = [check for check in CHECKS if all(plan.find(name) for name in check.files_of) and _can(check)]
-        return list(pool.map(lambda check: _judge(check, plan, files, Path(directory)), wanted))
+        if not all(place.exists() for place in passes.values()):
+            _write(plan, files, Path(directory))
+        return list(pool.map(lambda check: _judge(check, plan, Path(directory), passes.get(check.name)), wanted))
+
+
+def _write(plan: Plan, files: dict[str, str], directory: Path) -> None:
+    # Collectors validate that the directories they write to are there.
+    for service in plan.services:
+        for volume in service.volumes:
+            (directory / service.name / volume.path).mkdir(parents=True)
+    render.write(files, directory)
 
 
 def demand(plan: Plan) -> None:
@@ -117,9 +124,8 @@ def _can(check: Check) -> bool:
     return check.optional is None or isinstance(programs.find(check.optional), programs.Installed)
 
 
-def _judge(check: Check, plan: Plan, files: dict[str, str], directory: Path) -> Result:
+def _judge(check: Check, plan: Plan, directory: Path, passed: Path | None) -> Result:
     start = time.monotonic()
-    passed = _passed(check, plan, files) if check.files_of else None
     if passed and passed.exists():
         return Result(check=check.name, problems=(), seconds=time.monotonic() - start, remembered=True)
     try:
@@ -138,6 +144,7 @@ def _passed(check: Check, plan: Plan, files: dict[str, str]) -> Path:
     own = [(path, text) for path, text in files.items() if path.partition("/")[0] in check.files_of]
     texts = [part for pair in own for part in pair]
     if check.sources:
-        texts += [plan.settings.model_dump_json(exclude={"secrets"}), *(board.text for board in plan.dashboards)]
+        texts.append(plan.settings.model_dump_json(exclude={"secrets"}))
+        texts += [part for dashboard in plan.dashboards for part in (dashboard.place, dashboard.text)]
         texts += [part for file in plan.pruned for part in (file.path, file.text)]
     return remember.key(f"passed-{check.name}", deciding, texts)

@@ -1,22 +1,25 @@
 """Every metric and label of every rule, panel and objective is one that somebody exposes or records."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apps
 import catalogue
 import dashboards
 from apps import Profile
-from catalogue import inference
+from apps.objectives import WINDOW, Objective
+from catalogue import inference, logql
 from catalogue.exposed import Labels
 from catalogue.inference import Found
 from catalogue.known import Known
 from catalogue.matchers import near
 from checks import inhibitions
-from dashboards import PanelQuery
+from dashboards import Dashboard, PanelQuery
 from dashboards.variables import ANY_ENVIRONMENT
-from rules import Alert, Record, objectives
+from rules import Alert, Record
+from rules.objectives import PACK
+from stacks import packs
 from stacks.plan import Plan
 from stacks.service import PLATFORM
 from stacks.services import loki, prometheus
@@ -27,41 +30,35 @@ _STEP_SECONDS, _RANGE_SECONDS = 15, 3600
 _LABEL = re.compile(r"(?:\$labels|\.Labels)\.(\w+)")
 _EXTERNAL_LABEL = re.compile(r"(?:\$externalLabels|\.ExternalLabels)\.(\w+)")
 _LEGEND = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-# Of LogQL: quoted text, in which braces mean nothing, or the selector of streams.
-_STREAMS = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|(?P<selector>\{(?:"(?:\\.|[^"\\])*"|`[^`]*`|[^{}"`])*\})')
 
 
 def check(plan: Plan, _tree: Path) -> list[str]:
     known = Known(plan)
+    objectives = _objectives(plan, known)
+    rules: list[Alert | Record] = [*plan.records, *plan.alerts]
     problems = [
-        *(line for rule in _shipped(plan) for line in _rule(plan, known, rule)),
+        *(line for rule in rules if _judged(plan, rule, objectives) for line in _rule(plan, known, rule)),
+        *(line for lines in objectives.values() for line in lines),
         *_packs(plan, known),
-        *(line for query in _queries(plan) for line in _panel(plan, known, query)),
-        *(line for profile in plan.profiles for line in (*_objectives(profile, known), *_programs(profile))),
+        *(line for board in plan.dashboards for query in board.queries for line in _panel(plan, known, board, query)),
+        *(line for profile in plan.profiles for line in _programs(profile)),
         *inhibitions.problems(plan, known),
     ]
     return list(dict.fromkeys(problems))
 
 
-def _shipped(plan: Plan) -> list[Alert | Record]:
-    """The rules that are written here.
-
-    What users bring is over metrics of theirs too, of which no catalogue knows. An objective is judged where it is
-    written, and not in each rule that is made of it.
-    """
-    brought = [path for system in plan.settings.systems.values() for path in system.own_packs]
-    elsewhere = tuple(f"{path}/" for path in (*brought, f"rules/{objectives.PACK}"))
-    rules: list[Alert | Record] = [*plan.records, *plan.alerts]
-    return [rule for rule in rules if not rule.place.startswith(elsewhere)]
+def _judged(plan: Plan, rule: Alert | Record, objectives: Mapping[tuple[str, str], Sequence[str]]) -> bool:
+    """Whether a rule is of Watchstack. What others wrote may be over metrics that no catalogue here has."""
+    if rule.pack == PACK:
+        # What is made of queries that were refused is wrong in the same way.
+        return objectives.get((rule.labels["system"], rule.labels["slo"])) == []
+    return rule.pack in packs.versions(plan.settings, plan.profiles)
 
 
 def _rule(plan: Plan, known: Known, rule: Alert | Record) -> Iterator[str]:
-    place = f"{rule.place}: {rule.name}"
-    if isinstance(rule, Alert) and rule.engine == "loki":
-        yield from _streams(place, rule.expr, _stream_labels(plan))
-        return
-    found = known.found(rule.expr)
+    place, found = f"{rule.place}: {rule.name}", known.rule(rule)
     yield from _said(place, found)
+    yield from _streams(place, rule.expr, _stream_labels(plan)) if rule.engine == "loki" else ()
     external = prometheus.external_labels(plan.settings)
     for text in (*rule.labels.values(), *(rule.annotations.values() if isinstance(rule, Alert) else ())):
         yield from _missing(f"{place}: $labels", found, _LABEL.findall(text))
@@ -78,14 +75,8 @@ def _packs(plan: Plan, known: Known) -> Iterator[str]:
                 yield f"rules/{pack}/pack.yaml: files.{written}.metrics: {problem.text}"
 
 
-def _queries(plan: Plan) -> Iterator[PanelQuery]:
-    if plan.settings.grafana.enabled:
-        for board in plan.dashboards:
-            yield from board.queries
-
-
-def _panel(plan: Plan, known: Known, query: PanelQuery) -> Iterator[str]:
-    place = f"dashboards/{query.dashboard}: {query.panel}"
+def _panel(plan: Plan, known: Known, board: Dashboard, query: PanelQuery) -> Iterator[str]:
+    place = f"{board.place}: {query.panel}"
     expr = dashboards.runnable(_here(query.expr), _STEP_SECONDS, _RANGE_SECONDS)
     if query.datasource == loki.NAME:
         yield from _streams(place, expr, _stream_labels(plan))
@@ -102,7 +93,7 @@ def _here(expr: str) -> str:
 
 def _streams(place: str, expr: str, labels: Labels) -> Iterator[str]:
     """A selector of log streams is written like one of series."""
-    for selector in (found["selector"] for found in _STREAMS.finditer(expr) if found["selector"]):
+    for selector in logql.selectors(expr):
         wrong = [matcher for matcher in inference.selector(selector) if matcher.misses([labels])]
         yield from (f"{place}: {inference.unmet('a log stream', matcher, [labels]).text}" for matcher in wrong)
 
@@ -113,14 +104,21 @@ def _stream_labels(plan: Plan) -> Labels:
     return {name: systems if name == "system" else None for name in names}
 
 
-def _objectives(profile: Profile, known: Known) -> Iterator[str]:
-    file = f"{profile.system}.yaml"
-    lines = (apps.DIRECTORY / file).read_text().splitlines()
-    for objective in profile.objectives:
-        line = next((number for number, text in enumerate(lines, 1) if f"slo: {objective.slo}" in text), 1)
-        for key, expr in (("errors", objective.errors), ("total", objective.total)):
-            found = known.found(expr.replace("{{.window}}", objective.window))
-            yield from _said(f"apps/{file}:{line}: {objective.slo}: {key}", found)
+def _objectives(plan: Plan, known: Known) -> dict[tuple[str, str], list[str]]:
+    """What is wrong with each objective of the profiles, by system and name."""
+    return {
+        (profile.system, objective.slo): [*_objective(profile.system, objective, known)]
+        for profile in plan.profiles
+        for objective in profile.objectives
+    }
+
+
+def _objective(system: str, objective: Objective, known: Known) -> Iterator[str]:
+    lines = (apps.DIRECTORY / f"{system}.yaml").read_text().splitlines()
+    line = next((number for number, text in enumerate(lines, 1) if f"slo: {objective.slo}" in text), 1)
+    for key, expr in (("errors", objective.errors), ("total", objective.total)):
+        found = known.found(WINDOW.sub(objective.window, expr))
+        yield from _said(f"apps/{system}.yaml:{line}: {objective.slo}: {key}", found)
 
 
 def _programs(profile: Profile) -> Iterator[str]:

@@ -8,8 +8,8 @@ import rules
 from apps import Profile
 from apps.routing import Steps
 from rules import Alert
-from stacks import routes
-from stacks.plan import Plan, pack_versions
+from stacks import packs, routes
+from stacks.plan import Plan
 from stacks.routes import Labels, Node
 from stacks.strict import Refused, nearest
 
@@ -76,8 +76,8 @@ def _idle(plan: Plan, root: Node, profile: Profile) -> list[str]:
 
 
 def _shipped(plan: Plan, profile: Profile) -> list[Labels]:
-    packs = pack_versions(plan.settings, [profile])
-    files = [file for name, major in packs.items() for file in rules.pack(name, major, {}).files]
+    shipped = packs.versions(plan.settings, [profile])
+    files = [file for name, major in shipped.items() for file in rules.pack(name, major, {}).files]
     return [{"alertname": alert.name, **alert.labels} for file in files for alert in file.alerts]
 
 

@@ -3,6 +3,10 @@
 import typer
 
 from cli.check import check
+from cli.dashboards import dashboards
+from cli.drill import drill
+from cli.fire import fire
+from cli.picture import picture
 from cli.render import render
 from cli.selftest import selftest
 from cli.status import status
@@ -14,8 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (check, render, selftest, status, test):
+for verb in (check, drill, fire, picture, render, selftest, status, test):
     app.command()(verb)
+app.add_typer(dashboards, name="dashboards")
 
 if __name__ == "__main__":
     app()

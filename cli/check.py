@@ -9,7 +9,7 @@ from rich.table import Table
 
 import checks
 from checks import Result
-from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, say_pace
 from stacks.plan import Plan
 
 StackFile = Annotated[Path | None, typer.Option(help="A stack file to judge in place of the environment's own.")]
@@ -24,7 +24,8 @@ def check(
         with console.status("checking"):
             results = checks.run(made)
     if json:
-        answer({"environment": environment, "checks": [_as_dict(result) for result in results]})
+        about = {"environment": environment, "fast_forward": made.settings.fast_forward}
+        answer({**about, "checks": [_as_dict(result) for result in results]})
     else:
         _print(made, results)
     if any(result.problems for result in results):
@@ -37,6 +38,7 @@ def _print(plan: Plan, results: list[Result]) -> None:
         verdict = "[red]refused" if result.problems else "[green]passed" + (" (before)" if result.remembered else "")
         table.add_row(result.check, verdict, f"{result.seconds:.2f}")
     console.print(table)
+    say_pace(plan)
     for left_out in plan.left_out:
         console.print(f"[dim]left out: {escape(left_out.what)}: {escape(left_out.because)}", soft_wrap=True)
     for result in results:

@@ -1,10 +1,12 @@
 """What the verbs share: the environment asked for, its Plan, and the two ways to answer."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -43,6 +45,12 @@ def _change(text: str) -> tuple[str, str]:
     return key, value
 
 
+def say_pace(plan: Plan) -> None:
+    """Say so where an environment does not judge in real time."""
+    if plan.settings.fast_forward > 1:
+        console.print(f"[yellow]fast forward x{plan.settings.fast_forward}: waits and ranges are shortened")
+
+
 @contextmanager
 def refusals(*, as_json: bool) -> Iterator[None]:
     """Say what was refused, on standard error or as JSON, and exit with 2."""
@@ -54,6 +62,20 @@ def refusals(*, as_json: bool) -> Iterator[None]:
         else:
             _errors.print(f"[bold red]refused[/]\n{refused}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
+
+
+@contextmanager
+def ending_well() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does: with its `finally`, so that what it changed is put back."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def answer(value: object) -> None:

@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-import httpx
-
 import dashboards
+from cli.ask import Pending, address, get, post
 from dashboards import PanelQuery
 from rules import Engine
 from stacks import routes
@@ -23,14 +22,10 @@ _RANGE_SECONDS = 900
 _SELDOM_SECONDS = 60
 
 
-class Pending(Exception):
-    """Not as it should be, or not yet; the message says what."""
-
-
 def services(plan: Plan) -> str:
     """Every service answers on its ready endpoint."""
     for service in plan.services:
-        _get(plan.url(service, service.ready))
+        get(plan.url(service, service.ready))
     return f"{len(plan.services)} services"
 
 
@@ -40,7 +35,7 @@ def targets(plan: Plan) -> str:
 
 
 def _targets(plan: Plan, server: Service) -> str:
-    active = _get(_api(plan, server, "/api/v1/targets"), state="active").json()["data"]["activeTargets"]
+    active = get(_api(plan, server, "/api/v1/targets"), state="active").json()["data"]["activeTargets"]
     health: dict[str, list[Any]] = {}
     for target in active:
         health.setdefault(target["labels"]["job"], []).append(target)
@@ -61,7 +56,7 @@ def rules(plan: Plan) -> str:
 
 
 def _rules(plan: Plan, server: Service, path: str, engine: Engine) -> str:
-    groups = _get(_api(plan, server, path)).json()["data"]["groups"]
+    groups = get(_api(plan, server, path)).json()["data"]["groups"]
     loaded = [rule for group in groups for rule in group["rules"]]
     names = {rule["name"] for rule in loaded}
     if missing := sorted({alert.name for alert in plan.alerts if alert.engine == engine} - names):
@@ -90,7 +85,7 @@ def log_line(plan: Plan) -> str:
     """A line handed to the collector now is found in Loki."""
     if plan.find(loki.NAME) is None:
         return "no logs in this environment"
-    sent = _line_sent(_url(plan, collector.NAME, "otlp-http", "/v1/logs"))
+    sent = _line_sent(address(plan, collector.NAME, "otlp-http", "/v1/logs"))
     if not _loki_result(plan, f'{{service_name="selftest"}} |= "{sent.text}"'):
         raise Pending(f"not in Loki: {sent.text}")
     return f"found {time.monotonic() - sent.at:.1f} s after it was written"
@@ -100,8 +95,8 @@ def trace(plan: Plan) -> str:
     """A span handed to the collector now is found in Jaeger."""
     if plan.find(jaeger.NAME) is None:
         return "no traces in this environment"
-    sent = _span_sent(_url(plan, collector.NAME, "otlp-http", "/v1/traces"))
-    _get(_url(plan, jaeger.NAME, "ui", f"/api/traces/{sent.text}"))
+    sent = _span_sent(address(plan, collector.NAME, "otlp-http", "/v1/traces"))
+    get(address(plan, jaeger.NAME, "ui", f"/api/traces/{sent.text}"))
     return f"found {time.monotonic() - sent.at:.1f} s after it ended"
 
 
@@ -113,7 +108,7 @@ def alert(plan: Plan) -> str:
     # All of them, before the first is waited for: the second to notify waits for its turn.
     sent = {server.name: _alert_sent(_api(plan, server, "/api/v2/alerts")) for server in servers}
     for name, each in sent.items():
-        if not _get(_url(plan, capture.NAME, "http", "/notifications"), path="/webhook", contains=each.text).json():
+        if not get(address(plan, capture.NAME, "http", "/notifications"), path="/webhook", contains=each.text).json():
             raise Pending(f"the alert has not arrived through {name}")
     return f"arrived {time.monotonic() - min(each.at for each in sent.values()):.1f} s after it was raised"
 
@@ -133,7 +128,7 @@ def _line_sent(url: str) -> _Sent:
     record = {"timeUnixNano": str(time.time_ns()), "severityText": "INFO", "body": {"stringValue": text}}
     logs = {"resource": {"attributes": _attributes(resource)}, "scopeLogs": [{"logRecords": [record]}]}
     at = time.monotonic()
-    _post(url, {"resourceLogs": [logs]})
+    post(url, {"resourceLogs": [logs]})
     return _Sent(text, at)
 
 
@@ -151,7 +146,7 @@ def _span_sent(url: str) -> _Sent:
     }
     spans = {"resource": {"attributes": _attributes(resource)}, "scopeSpans": [{"spans": [span]}]}
     at = time.monotonic()
-    _post(url, {"resourceSpans": [spans]})
+    post(url, {"resourceSpans": [spans]})
     return _Sent(trace_id, at)
 
 
@@ -168,7 +163,7 @@ def _alert_sent(url: str) -> _Sent:
     annotations = {"summary": "A synthetic alert of ./watchstack selftest; it ends by itself."}
     ends = (now + timedelta(minutes=2)).isoformat()
     at = time.monotonic()
-    _post(url, [{"labels": labels, "annotations": annotations, "startsAt": now.isoformat(), "endsAt": ends}])
+    post(url, [{"labels": labels, "annotations": annotations, "startsAt": now.isoformat(), "endsAt": ends}])
     return _Sent(text, at)
 
 
@@ -179,10 +174,10 @@ def _has_data(plan: Plan, query: PanelQuery) -> bool:
         return bool(_loki_result(plan, expr))
     now = time.time()
     if query.instant:
-        answer = _get(_prometheus(plan, "/api/v1/query"), query=expr, time=str(now))
+        answer = get(_prometheus(plan, "/api/v1/query"), query=expr, time=str(now))
     else:
         span = {"start": str(now - _RANGE_SECONDS), "end": str(now), "step": str(step)}
-        answer = _get(_prometheus(plan, "/api/v1/query_range"), query=expr, **span)
+        answer = get(_prometheus(plan, "/api/v1/query_range"), query=expr, **span)
     result = answer.json()["data"]["result"]
     # A quantile without traffic is NaN, which a panel shows as a gap.
     samples = (sample for series in result for sample in series.get("values") or [series["value"]])
@@ -191,7 +186,7 @@ def _has_data(plan: Plan, query: PanelQuery) -> bool:
 
 def _loki_result(plan: Plan, expr: str) -> list[Any]:
     start = str(time.time_ns() - _RANGE_SECONDS * 10**9)
-    answer = _get(_url(plan, loki.NAME, "http", "/loki/api/v1/query_range"), query=expr, start=start, limit="5")
+    answer = get(address(plan, loki.NAME, "http", "/loki/api/v1/query_range"), query=expr, start=start, limit="5")
     result: list[Any] = answer.json()["data"]["result"]
     return result
 
@@ -201,35 +196,4 @@ def _api(plan: Plan, server: Service, path: str) -> str:
 
 
 def _prometheus(plan: Plan, path: str) -> str:
-    return _url(plan, prometheus.NAME, "http", path)
-
-
-def _url(plan: Plan, service: str, port: str, path: str) -> str:
-    found = plan.find(service)
-    if found is None:
-        raise Pending(f"{service} does not run in this environment")
-    return plan.url(found, Endpoint(port=port, path=path))
-
-
-def _get(url: str, **parameters: str) -> httpx.Response:
-    return _asked(httpx.Request("GET", url, params=parameters))
-
-
-def _post(url: str, body: object) -> None:
-    _asked(httpx.Request("POST", url, json=body))
-
-
-@cache
-def _client() -> httpx.Client:
-    """One for the run: making a client costs more than most questions."""
-    return httpx.Client(timeout=10, trust_env=False, follow_redirects=True)
-
-
-def _asked(request: httpx.Request) -> httpx.Response:
-    try:
-        answer = _client().send(request)
-    except httpx.HTTPError as problem:
-        raise Pending(f"{request.url}: {problem}") from None
-    if not answer.is_success:
-        raise Pending(f"{request.url}: {answer.status_code} {answer.text.strip()[:200]}")
-    return answer
+    return address(plan, prometheus.NAME, "http", path)

@@ -13,8 +13,8 @@ from rich.table import Table
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from cli import probes
+from cli.ask import Pending
 from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
-from cli.probes import Pending
 from stacks.plan import Plan
 from stacks.targets.home import demand_local
 

@@ -9,7 +9,7 @@ import psutil
 import typer
 from rich.table import Table
 
-from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, say_pace
 from stacks.plan import Plan
 from stacks.service import Service
 from stacks.targets.home import demand_local, home
@@ -39,7 +39,8 @@ def status(environment: Environment = "local", config: Config = None, json: AsJs
     if json:
         left_out = [asdict(left_out) for left_out in made.left_out]
         services = [asdict(state) for state in states]
-        answer({"environment": environment, "services": services, "left_out": left_out})
+        about = {"environment": environment, "fast_forward": made.settings.fast_forward}
+        answer({**about, "services": services, "left_out": left_out})
     else:
         _print(made, states)
     if not all(state.ready for state in states):
@@ -90,5 +91,6 @@ def _print(plan: Plan, states: list[State]) -> None:
     for service in plan.absent:
         table.add_row(service.name, "[yellow]absent", "-", "-", "-", "-", "-")
     console.print(table)
+    say_pace(plan)
     for left_out in plan.left_out:
         console.print(f"[dim]left out: {left_out.what}: {left_out.because}", soft_wrap=True, markup=True)

@@ -184,6 +184,7 @@ def _state() -> tuple[Panel, ...]:
                 expr=f'slo:error_budget:remaining_ratio{{system="{SYSTEM}"}}',
                 legend="{{slo}}",
                 instant=True,
+                empty_when=promql.NO_BUDGET_YET,
             ),
             unit="percentunit",
             description="What is left of the errors that the objectives allow in their window.",

@@ -1,5 +1,6 @@
 """Objectives: how much of each error budget is left, and how fast it burns."""
 
+from dashboards import promql
 from dashboards.board import Board, Override, Panel, Query, Thresholds
 from dashboards.links import Link, dashboard, runbook, runbooks
 from dashboards.panels import bargauge, not_a_number, suffix, table, timeseries
@@ -34,7 +35,7 @@ def _drill() -> tuple[Link, ...]:
 def _budgets() -> Panel:
     return bargauge(
         "Error budget left",
-        Query(expr="slo:error_budget:remaining_ratio", legend=_NAMED, instant=True),
+        Query(expr="slo:error_budget:remaining_ratio", legend=_NAMED, instant=True, empty_when=promql.NO_BUDGET_YET),
         unit="percentunit",
         description="What is left of the errors that each objective allows in its window. Less than nothing: missed.",
         maximum=1,
@@ -49,7 +50,11 @@ def _table() -> Panel:
         "Objectives and what is met",
         Query(expr="max by (slo, system) (slo:objective:ratio)", instant=True),
         Query(expr="1 - max by (slo, system) (slo:sli_error:ratio_rate6h)", instant=True),
-        Query(expr="min by (slo, system) (slo:error_budget:remaining_ratio)", instant=True),
+        Query(
+            expr="min by (slo, system) (slo:error_budget:remaining_ratio)",
+            instant=True,
+            empty_when=promql.NO_BUDGET_YET,
+        ),
         unit="percentunit",
         description="Each objective, the share of good events in the last 6 hours, and the budget that is left.",
         columns={
@@ -96,7 +101,7 @@ def _errors() -> tuple[Panel, ...]:
         ),
         timeseries(
             "Budget left over time",
-            Query(expr="slo:error_budget:remaining_ratio", legend=_NAMED),
+            Query(expr="slo:error_budget:remaining_ratio", legend=_NAMED, empty_when=promql.NO_BUDGET_YET),
             unit="percentunit",
             description="What was left of each budget.",
             thresholds=Thresholds(warning=0.25, critical=0, below=True),

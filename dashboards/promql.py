@@ -4,6 +4,8 @@ WINDOW = "5m"
 # What Grafana takes for the resolution shown: at least four scrapes, and never less than a point.
 RATE = "$__rate_interval"
 FIRING = 'alertstate="firing",alertname!="Watchdog"'
+# Budgets are counted in steps of five minutes.
+NO_BUDGET_YET = "the first five minutes are not over"
 
 
 def rate(metric: str, selector: str, by: tuple[str, ...] = (), window: str = WINDOW) -> str:

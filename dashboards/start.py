@@ -41,7 +41,12 @@ def _numbers() -> tuple[Panel, ...]:
         ),
         stat(
             "Smallest error budget",
-            Query(expr="min(slo:error_budget:remaining_ratio)", legend="left", instant=True),
+            Query(
+                expr="min(slo:error_budget:remaining_ratio)",
+                legend="left",
+                instant=True,
+                empty_when=promql.NO_BUDGET_YET,
+            ),
             unit="percentunit",
             description="What the objective that fares worst has left of its errors.",
             thresholds=Thresholds(warning=0.25, critical=0, below=True),

@@ -9,8 +9,8 @@ from apps.routing import Interval, Receiver, Span, Told
 from docs import markdown
 from docs.markdown import code, codes, table
 from rules import Alert, Threshold
-from stacks import inventory, routes, routing
-from stacks.plan import Plan, pack_versions
+from stacks import inventory, packs, routes, routing
+from stacks.plan import Plan
 from stacks.routes import Node
 from stacks.settings import Override
 
@@ -58,7 +58,7 @@ def _facts(plan: Plan) -> str:
         ["target", code(settings.target)],
         ["lifecycle", code(settings.lifecycle)],
         ["systems", ", ".join(f"[{p.system}](../systems/{p.system}.md) ({p.title})" for p in plan.profiles)],
-        ["dashboards", codes(plan.dashboards)],
+        ["[dashboards](../dashboards.md)", codes(dashboard.uid for dashboard in plan.dashboards)],
     ]
     return table(("setting", "value"), rows)
 
@@ -102,7 +102,7 @@ def heard(plan: Plan, alert: Alert) -> list[str]:
 
 
 def _thresholds(plan: Plan) -> dict[str, Threshold]:
-    versions = pack_versions(plan.settings, plan.profiles)
+    versions = packs.versions(plan.settings, plan.profiles)
     return {
         f"{name}/{alert}": threshold
         for name, major in versions.items()
@@ -200,9 +200,11 @@ def _span(span: Span) -> str:
 def _inhibitions(plan: Plan) -> list[str]:
     """A list, not a table: a bar in a table cannot be shown as it is."""
     made: Any = routing.inhibit_rules(plan.profiles)
+    # That tests silence nobody holds for all of them.
+    sources = {rule["name"]: [one for one in rule["source_matchers"] if one != routing.REAL] for rule in made}
     reasons = {each.name: f"; {each.because}" for p in plan.profiles for each in p.routing.inhibitions}
     return [
-        f"- {code(rule['name'])}: while {codes(rule['source_matchers'])} fires, nobody is told of "
+        f"- {code(rule['name'])}: while {codes(sources[rule['name']])} fires, nobody is told of "
         f"{codes(rule['target_matchers'])} with the same {codes(rule['equal'])}{reasons.get(rule['name'], '')}"
         for rule in made
     ]

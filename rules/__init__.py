@@ -62,7 +62,10 @@ class Manifest(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there."""
+    """An alert, its deployed file, the place where it is written, and the digest of what is shipped there.
+
+    `requires` names the services without which it would mean nothing.
+    """
 
     pack: str
     file: str = ""
@@ -74,6 +77,7 @@ class Alert:
     place: str
     seen: str
     engine: Engine = "prometheus"
+    requires: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -84,10 +88,12 @@ class Alert:
 class Record:
     """A recording rule, and the place where it is written."""
 
+    pack: str
     name: str
     expr: str
     labels: Mapping[str, str]
     place: str
+    engine: Engine = "prometheus"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +172,8 @@ def _unknown(name: str, major: str, directory: Path) -> str:
 def _file(name: str, path: Path, needs: Requirement, changes: Changes, directory: Path, engine: Engine) -> RuleFile:
     place = str(path.relative_to(directory))
     document = read_yaml(path, f"rules/{place}")
-    made = rule_file(name, place, path.read_text(), document, needs.requires, changes, engine)
-    return replace(made, metrics=needs.metrics)
+    file = rule_file(name, place, path.read_text(), document, needs.requires, changes, engine)
+    return replace(file, metrics=needs.metrics)
 
 
 def rule_file(
@@ -188,10 +194,10 @@ def rule_file(
     shipped = _alerting(document)
     seen = _digests(shipped)
     new = {id(rule): changes.of(rule, seen[rule["alert"]]) for rule in shipped}
-    lines = _lines(text)
+    lines = _lines("alert", text)
     places = [f"{source}:{_next(lines, rule['alert'])}" for rule in shipped]
     alerts = tuple(
-        _alert(pack, path, kept, place, seen[rule["alert"]], engine)
+        _alert(pack, path, kept, place, seen[rule["alert"]], engine, requires)
         for rule, place in zip(shipped, places, strict=True)
         if (kept := new[id(rule)]) is not None
     )
@@ -202,7 +208,7 @@ def rule_file(
         text=to_yaml(_with(document, new)) if touched else text,
         requires=requires,
         alerts=alerts,
-        records=tuple(_record(rule, source, lines) for rule in _rules(document) if "record" in rule),
+        records=_records(pack, document, text, source, engine),
         written=tuple(dict.fromkeys(f"{pack}/{name}" for rule in shipped for name in changes.names(rule))),
         engine=engine,
     )
@@ -240,7 +246,9 @@ def read_documents(path: Path, place: str) -> list[Any]:
         raise Refused(f"{place}: not YAML: {problem}") from None
 
 
-def _alert(pack: str, path: str, rule: dict[str, Any], place: str, seen: str, engine: Engine) -> Alert:
+def _alert(
+    pack: str, path: str, rule: dict[str, Any], place: str, seen: str, engine: Engine, requires: tuple[str, ...]
+) -> Alert:
     return Alert(
         pack=pack,
         file=path,
@@ -252,16 +260,23 @@ def _alert(pack: str, path: str, rule: dict[str, Any], place: str, seen: str, en
         place=place,
         seen=seen,
         engine=engine,
+        requires=requires,
     )
 
 
-def _record(rule: dict[str, Any], source: str, lines: dict[str, list[int]]) -> Record:
-    name = str(rule["record"])
-    return Record(
-        name=name,
-        expr=str(rule.get("expr", "")),
-        labels=rule.get("labels") or {},
-        place=f"{source}:{_next(lines, name)}",
+def _records(pack: str, document: Any, text: str, source: str, engine: Engine) -> tuple[Record, ...]:
+    lines = _lines("record", text)
+    named = [rule for rule in _rules(document) if isinstance(rule.get("record"), str)]
+    return tuple(
+        Record(
+            pack=pack,
+            name=rule["record"],
+            expr=str(rule.get("expr", "")),
+            labels=rule.get("labels") or {},
+            place=f"{source}:{_next(lines, rule['record'])}",
+            engine=engine,
+        )
+        for rule in named
     )
 
 
@@ -284,12 +299,12 @@ def _digests(shipped: list[dict[str, Any]]) -> dict[str, str]:
     return {name: digest(*same) for name, same in named.items()}
 
 
-def _lines(text: str) -> dict[str, list[int]]:
-    """The lines where rules of each name are written, in block style or as JSON."""
+def _lines(kind: str, text: str) -> dict[str, list[int]]:
+    """The lines where alerts, or records, of each name are written, in block style or as JSON."""
     lines: dict[str, list[int]] = defaultdict(list)
     for number, line in enumerate(text.splitlines(), start=1):
         key, _, value = line.strip().removeprefix("- ").partition(":")
-        if key.strip("\"'") in ("alert", "record"):
+        if key.strip("\"'") == kind:
             lines[value.strip(" ,\"'")].append(number)
     return lines
 

@@ -1,25 +1,20 @@
 """Rule packs of the user's own: a directory with a `pack.yaml` and plain rule files, such as a rendered mixin."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from rules import Pack, RuleFile, read_yaml, rule_file
+from rules import Pack, Requirement, RuleFile, read_yaml, rule_file
 from rules.overrides import Changes
 from stacks.names import Label, Name, Severity
 from stacks.settings import Override
 from stacks.strict import Refused, Strict, load
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-
-class File(Strict):
-    """What must run for the rules of a file to mean something."""
-
-    requires: tuple[Name, ...] = ()
 
 
 class Manifest(Strict):
@@ -30,7 +25,7 @@ class Manifest(Strict):
 
     pack: Name
     version: str = Field(min_length=1)
-    files: dict[FileName, File] = Field(min_length=1)
+    files: dict[FileName, Requirement] = Field(min_length=1)
     labels: dict[Label, str] = Field({})
     severities: dict[str, Severity] = Field({})
 
@@ -44,17 +39,18 @@ def pack(path: str, system: str, overrides: Mapping[str, Override], root: Path) 
     read = load(Manifest, read_yaml(root / place, place), f"{place}: ")
     changes = Changes(read.pack, overrides, {}, fit=partial(_fitted, read, system))
     files = tuple(
-        _file(read, f"{path}/{name}", root, file.requires, changes) for name, file in sorted(read.files.items())
+        _file(read, f"{path}/{name}", root, requirement, changes) for name, requirement in sorted(read.files.items())
     )
     if changes.problems:
         raise Refused("\n".join(dict.fromkeys(changes.problems)))
     return Pack(name=read.pack, version=read.version, files=files)
 
 
-def _file(read: Manifest, place: str, root: Path, requires: tuple[str, ...], changes: Changes) -> RuleFile:
+def _file(read: Manifest, place: str, root: Path, needs: Requirement, changes: Changes) -> RuleFile:
     file = root / place
-    document = read_yaml(file, place)
-    return rule_file(read.pack, f"{read.pack}/{file.name}", file.read_text(), document, requires, changes, source=place)
+    path, document = f"{read.pack}/{file.name}", read_yaml(file, place)
+    made = rule_file(read.pack, path, file.read_text(), document, needs.requires, changes, source=place)
+    return replace(made, metrics=needs.metrics)
 
 
 def _fitted(read: Manifest, system: str, rule: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The dashboards of an environment: which of them, and each as far as what it shows is there."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,9 @@ def of(
     sources = [*_shipped(profiles), *_own(settings.dashboards.own, root)]
     _demand_unique(sources)
     sources = _changed(_chosen(sources, settings.dashboards.only), settings)
-    left_out = [line for source in sources for line in _left_out(source.made, running)]
+    # Of a dashboard that is not there a line tells already; links to it need none.
+    known = {*running} | {f"dashboard/{name}" for name in dashboards.names()}
+    left_out = [line for source in sources for line in _left_out(source.made, known)]
     shown = [source for source in sources if not _lacking(source.made, running)]
     there = {*running} | {f"dashboard/{source.uid}" for source in shown}
     return tuple(_rendered(source, there) for source in shown), left_out
@@ -156,18 +158,26 @@ def _lacking(made: Made, running: Collection[str]) -> frozenset[str]:
 
 
 def _left_out(made: Made, running: Collection[str]) -> list[LeftOut]:
+    """A line for the dashboard, or for those of its panels and links that lack the same components."""
     if not isinstance(made, Board):
         return []
     if lacking := _lacking(made, running):
-        return [LeftOut(what=f"dashboard {made.uid}", because=_because(lacking))]
-    titles: dict[frozenset[str], list[str]] = {}
-    for panel in made.panels:
-        if panel.kind != "row" and (lacking := panel.needs - {*running}):
-            titles.setdefault(lacking, []).append(panel.title)
+        return [LeftOut(what=f"dashboards/{made.uid}", because=_because(lacking))]
+    titles: dict[frozenset[str], dict[str, None]] = {}
+    for title, needs in _parts(made, running):
+        if lacking := needs - {*running}:
+            titles.setdefault(lacking, {})[title] = None
     return [
-        LeftOut(what=f"panels of {made.uid} ({', '.join(those)})", because=_because(lacking))
+        LeftOut(what=f"dashboards/{made.uid} ({', '.join(those)})", because=_because(lacking))
         for lacking, those in titles.items()
     ]
+
+
+def _parts(board: Board, running: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """What a dashboard has to show: its panels, its links, and those of the panels that are there."""
+    yield from ((panel.title, panel.needs) for panel in board.panels if panel.kind != "row")
+    links = [*board.links, *(link for panel in board.panels if panel.needs <= {*running} for link in panel.links)]
+    yield from ((f"link {link.title}", link.needs) for link in links)
 
 
 def _because(lacking: Collection[str]) -> str:

@@ -83,9 +83,9 @@ def rule_file(file: RuleFile, at: Pace) -> RuleFile:
         return file
     document = yaml.load(file.text, Loader=yaml.CSafeLoader)
     alerts = tuple(replace(alert, expr=at.expression(alert.expr), wait=at.wait(alert.wait)) for alert in file.alerts)
-    return replace(
-        file, text=to_yaml({**document, "groups": [_group(g, at) for g in document["groups"]]}), alerts=alerts
-    )
+    records = tuple(replace(record, expr=at.expression(record.expr)) for record in file.records)
+    text = to_yaml({**document, "groups": [_group(group, at) for group in document["groups"]]})
+    return replace(file, text=text, alerts=alerts, records=records)
 
 
 def _group(group: Mapping[str, Any], at: Pace) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def names(settings: Settings, simulated: Mapping[str, Process], missing: Mapping
         jaeger.NAME: settings.jaeger.enabled,
         loki.NAME: settings.loki.enabled,
         node_exporter.NAME: settings.node_exporter.enabled,
-        **dict.fromkeys(_exporters(settings), True),
+        **dict.fromkeys(exporters(settings), True),
         **dict.fromkeys(simulated, True),
     }
     return frozenset(name for name, runs in wanted.items() if runs)
@@ -55,12 +55,12 @@ def _replicas(settings: Settings) -> dict[str, str]:
     return {replica_name(kind, n): kind for kind, count in counts.items() for n in range(1, count + 1)}
 
 
-def _exporters(settings: Settings) -> dict[str, PostgresExporter | RedisExporter]:
+def exporters(settings: Settings) -> dict[str, PostgresExporter | RedisExporter]:
     """The exporters of servers that the systems use, by service."""
     wanted: dict[str, PostgresExporter | RedisExporter] = {}
-    for exporters in (system.exporters for system in settings.systems.values()):
-        wanted |= {postgres_exporter.NAME: exporters.postgres} if exporters.postgres else {}
-        wanted |= {redis_exporter.NAME: exporters.redis} if exporters.redis else {}
+    for given in (system.exporters for system in settings.systems.values()):
+        wanted |= {postgres_exporter.NAME: given.postgres} if given.postgres else {}
+        wanted |= {redis_exporter.NAME: given.redis} if given.redis else {}
     return wanted
 
 
@@ -78,7 +78,7 @@ def describe(
 
     `pages` are the addresses of dashboards by system.
     """
-    exporters = _exporters(settings)
+    servers = exporters(settings)
     described = alertmanager.services(settings, ground, profiles, to, pages if grafana.NAME in names else {})
     if capture.NAME in names:
         described.append(capture.service(ground))
@@ -90,12 +90,12 @@ def describe(
         described.append(_collector(settings, ground, profiles, names))
     if node_exporter.NAME in names:
         described.append(node_exporter.service(ground))
-    for server in exporters.values():
+    for server in servers.values():
         make_exporter = postgres_exporter if isinstance(server, PostgresExporter) else redis_exporter
         described.append(make_exporter.service(ground, server))
     otlp = ground.url(collector.NAME, collector.OTLP_HTTP) if jaeger.NAME in names else None
     return described + [
-        workload.service(ground, process, otlp, to.generated, exporters) for process in simulated.values()
+        workload.service(ground, process, otlp, to.generated, servers) for process in simulated.values()
     ]
 
 

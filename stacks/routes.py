@@ -12,6 +12,8 @@ from stacks.units import seconds
 HEARTBEAT = "heartbeat"
 SELFTEST = "selftest"
 SELFTEST_LABEL = "watchstack_selftest"
+# On test notifications of ./watchstack fire.
+DRILL_LABEL = "watchstack_drill"
 # A receiver that tells nobody, for alerts that another route has delivered.
 DELIVERED = "delivered"
 WATCHDOG = "Watchdog"
@@ -103,6 +105,22 @@ def hears(profiles: Sequence[Profile], labels: Labels) -> list[str]:
     """
     demand_routed(profiles, labels)
     return [hop.node.receiver for hop in match(tree(profiles, selftest=False), labels) if hop.node.made_of]
+
+
+def slowest(profiles: Sequence[Profile], labels: Labels) -> float:
+    """Seconds until the last of those who hear of such an alert is told, also where its group is there already."""
+    root = tree(profiles, selftest=False)
+    waits = [_waits(root, hop.path, key) for hop in match(root, labels) for key in ("group_wait", "group_interval")]
+    return max(map(seconds, waits))
+
+
+def _waits(node: Node, path: Sequence[int], key: str) -> str:
+    """A setting of the route at this path, its own or the one of the nearest above it."""
+    found = str(node.settings.get(key, ""))
+    for step in path:
+        node = node.children[step]
+        found = str(node.settings.get(key, found))
+    return found
 
 
 def demand_routed(profiles: Sequence[Profile], labels: Labels) -> None:

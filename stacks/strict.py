@@ -19,7 +19,7 @@ Where = Callable[[Sequence[str | int]], str]
 class Strict(BaseModel):
     """A frozen model that refuses unknown keys and silent conversions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Refused(Exception):

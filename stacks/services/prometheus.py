@@ -55,7 +55,7 @@ def own_job(ground: Ground, count: int) -> ScrapeJob:
 
 
 def external_labels(settings: Settings) -> dict[str, str]:
-    """The labels on everything that leaves the environment."""
+    """What joins every alert and sample that leaves the environment, unless it has such a label itself."""
     return {"cluster": settings.environment, "environment": settings.environment, **settings.external_labels}
 
 

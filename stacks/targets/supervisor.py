@@ -4,9 +4,11 @@ It starts a program again within a second or two of its death, and keeps its out
 """
 
 import hashlib
+import http.client
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,11 +17,9 @@ import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psutil
-from supervisor.xmlrpc import SupervisorTransport
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 # Found in a process's environment, it says whose child the process is, should its supervisor be gone.
 MARKER = "WATCHSTACK_HOME"
@@ -67,6 +67,31 @@ stdout_logfile={directory}/log/stdout.log
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=2
 """
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a socket in the file system."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self._path))
+
+
+class _Transport(xmlrpc.client.Transport):
+    """As supervisor's own, whose import costs more than all that an update asks which changes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = _Connection(self._path)
+        self._connection = host, connection
+        return connection
 
 
 @dataclass(frozen=True)
@@ -190,14 +215,16 @@ class Supervisor:
         return self.home / "programs" / f"{name}.conf"
 
     def _ask(self, method: str, *arguments: object) -> Any:
-        transport = cast(xmlrpc.client.Transport, SupervisorTransport(None, None, f"unix://{self.socket}"))
         # The host is never looked up: the transport knows its socket.
-        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=_Transport(self.socket)) as server:
             return getattr(server.supervisor, method)(*arguments)
 
 
 def wait(condition: Any, seconds: float) -> bool:
     """Whether the condition came true in time; asked ten times a second."""
+    # Only who waits pays for it: an update that changes nothing does not.
+    from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed  # noqa: PLC0415
+
     retrying = Retrying(
         stop=stop_after_delay(seconds),
         wait=wait_fixed(0.1),

@@ -22,7 +22,7 @@ DECLARED = {"blackbox_exporter", "cadvisor", "grafana", "kube-state-metrics", "k
 PACKAGED = {"postgres_exporter", "redis_exporter"}
 FILES = [
     file
-    for home in sorted(rules.DIRECTORY.glob("*/v*"))
+    for home in sorted(path.parent for path in rules.DIRECTORY.glob("*/v*/pack.yaml"))
     for file in rules.pack(home.parent.name, home.name, {}).files
     if file.engine == "prometheus"
 ]

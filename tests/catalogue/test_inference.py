@@ -113,6 +113,8 @@ def test_a_value_that_is_asked_for_is_known_where_any_may_be() -> None:
         ("nothing", ["no nothing"]),
         ("sum by (gone) (nothing)", ["no nothing"]),
         ("nothing or elsewhere", ["no nothing", "no elsewhere"]),
+        ("nothing or a", ["no nothing"]),
+        ("a or (nothing and elsewhere)", ["no nothing", "no elsewhere"]),
         ("elsewhere and a", ["no elsewhere"]),
         ("a + elsewhere", ["no elsewhere"]),
         ("any{x='1'} * on (y) group_left (z) any", []),

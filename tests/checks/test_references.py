@@ -10,6 +10,7 @@ import pytest
 import yaml
 from conftest import MakePlan
 
+import apps
 import checks
 import rules
 from catalogue.known import labels_of
@@ -39,7 +40,11 @@ def _each(directory: str) -> pytest.MarkDecorator:
 def _rules(path: Path) -> RuleFile:
     """The file as a rule file of a pack."""
     text = path.read_text()
-    return rules.rule_file("bad", f"bad/{path.name}", text, yaml.safe_load(text), (), Changes("bad", {}, {}))
+    document = yaml.safe_load(text)
+    changes = Changes("platform", {}, {})
+    return rules.rule_file(
+        "platform", f"bad/{path.name}", text, document, (), changes, document.get("engine", "prometheus")
+    )
 
 
 def _with(made: Plan, file: RuleFile) -> Plan:
@@ -133,16 +138,30 @@ def test_a_bad_panel_is_refused_with_its_place_and_a_hint(make_plan: MakePlan, p
     assert _check(replace(made, dashboards=(replace(board, queries=(query,)),))) == _messages(path)
 
 
-def test_a_bad_objective_is_refused_with_its_place_and_a_hint(make_plan: MakePlan) -> None:
-    made = make_plan()
-    [profile] = made.profiles
+def test_a_bad_objective_is_refused_once_with_its_place_and_a_hint(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = apps.profile("boss-workflow")
     [objective, *_] = profile.objectives
-    bad = objective.model_copy(update={"errors": 'rate(http_requests_total{staus=~"5.."}[{{.window}}])'})
-    [said] = _check(replace(made, profiles=(profile.model_copy(update={"objectives": (bad,)}),)))
+    bad = objective.model_copy(update={"errors": 'sum(rate(http_requests_total{staus=~"5.."}[{{.window}}]))'})
+    monkeypatch.setattr(apps, "profile", lambda _: profile.model_copy(update={"objectives": (bad,)}))
+    # The rules that are made of it are as wrong, and not where it is mended.
+    [said] = _check(make_plan())
     place, _, problem = said.partition(f": {objective.slo}: ")
     assert problem == "errors: http_requests_total has no label staus; did you mean status?"
     file, _, line = place.partition(":")
     assert objective.slo in (ROOT / file).read_text().splitlines()[int(line) - 1]
+
+
+def test_packs_that_others_wrote_are_followed_and_not_judged(make_plan: MakePlan) -> None:
+    system = {"workload": True, "own_packs": ["tests/rules/own/good/ledger"]}
+    made = make_plan(systems={"boss-workflow": system})
+    assert "LedgerUnbalanced" in {alert.name for alert in made.alerts}
+    assert _check(made) == []
+    # The same rule in a pack of Watchstack.
+    [record, *_] = [record for record in made.records if record.pack == "ledger"]
+    [said] = _check(replace(made, records=(*made.records, replace(record, pack="platform"))))
+    assert f"{record.place}: {record.name}: unknown metric " in said
 
 
 def test_a_job_of_a_program_without_a_catalogue_is_refused(make_plan: MakePlan) -> None:
@@ -233,6 +252,9 @@ def test_a_pass_is_remembered_until_something_decides_otherwise(make_plan: MakeP
     assert [_result(made).remembered for _ in range(2)] == [False, True]
     assert not _result(make_plan(node_exporter={"enabled": False})).remembered
     assert not _result(make_plan(external_labels={"cluster": "eu-1"})).remembered
+    # What no file of Prometheus shows: which panels there are, and which rules there could be.
+    assert not _result(replace(made, dashboards=made.dashboards[1:])).remembered
+    assert not _result(replace(made, pruned=made.pruned[1:])).remembered
     bad = _with(made, _rules(HERE / "bad" / "unknown-metric.yml"))
     server = made.find("prometheus")
     assert server is not None

@@ -25,7 +25,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_verb_has_json() -> None:
-    for verb in ("check", "render", "selftest", "status", "test"):
+    for verb in ("check", "drill", "fire", "picture", "render", "selftest", "status", "test"):
         assert "--json" in _run(verb, "--help").output
 
 
@@ -79,6 +79,16 @@ def test_status_of_what_does_not_run_says_down_and_exits_with_1(nothing: str) ->
     services = json.loads(done.stdout)["services"]
     assert {service["service"] for service in services} >= {"prometheus", "alertmanager", "loki"}
     assert not [service for service in services if service["ready"] or service["pid"]]
+
+
+def test_an_environment_that_does_not_judge_in_real_time_says_so(nothing: str) -> None:
+    assert "fast forward" not in _run("status", "-e", nothing).stdout
+    assert (
+        "fast forward x20: waits and ranges are shortened"
+        in _run("status", "-e", nothing, "-c", "fast_forward=20").stdout
+    )
+    answer = json.loads(_run("status", "-e", nothing, "-c", "fast_forward=20", "--json").stdout)
+    assert answer["fast_forward"] == 20
 
 
 def test_selftest_of_what_does_not_run_fails_each_step_with_its_reason(nothing: str) -> None:

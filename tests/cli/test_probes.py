@@ -7,7 +7,7 @@ import pytest
 from conftest import MakePlan
 
 from cli import probes
-from cli.probes import Pending
+from cli.ask import Pending
 from stacks.plan import Plan
 
 
@@ -20,7 +20,7 @@ def _answer(monkeypatch: pytest.MonkeyPatch, made: Plan, *groups: dict[str, Any]
     """Every rule of the Plan is in order, but for those of the groups."""
     fine = {"interval": 15, "rules": [{"name": alert.name, "health": "ok"} for alert in made.alerts]}
     answer = httpx.Response(200, json={"data": {"groups": [fine, *groups]}})
-    monkeypatch.setattr(probes, "_asked", lambda _request: answer)
+    monkeypatch.setattr(probes, "get", lambda _url, **_parameters: answer)
 
 
 @pytest.mark.parametrize(("interval", "health"), [(15, "unknown"), (15, "err"), (300, "err")])

@@ -1,11 +1,14 @@
 """Stack files choose dashboards, and drop or replace single panels."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import MakePlan
 
+from checks import dashboards as check
+from checks import references
 from dashboards import build
 from dashboards.changes import digest
 from stacks import render
@@ -13,14 +16,15 @@ from stacks.plan import Plan
 from stacks.settings import Settings
 from stacks.strict import Refused, load
 
+HERE = Path()
 RATE = "boss-workflow/http-error-rate"
-BECAUSE = "errors are counted at the proxy"
+BECAUSE = "the team counts errors, not answers"
 PROXY = {
     "kind": "stat",
-    "title": "Errors at the proxy",
-    "description": "Share of requests that the proxy answered with 5xx.",
+    "title": "Errors by request",
+    "description": "Errors that the application counted, for each request.",
     "unit": "percentunit",
-    "queries": {"errors": "sum(rate(proxy_errors_total[5m])) / sum(rate(proxy_requests_total[5m]))"},
+    "queries": {"errors": "sum(rate(errors_total[5m])) / sum(rate(http_requests_total[5m]))"},
     "warning": 0.01,
     "critical": 0.05,
     "empty_when": "nobody asks",
@@ -57,7 +61,8 @@ def test_a_panel_is_dropped_and_nothing_else(make_plan: MakePlan) -> None:
 def test_a_panel_is_replaced_in_its_place(make_plan: MakePlan) -> None:
     before = next(panel for panel in panels(make_plan()) if panel["title"] == "HTTP Error Rate %")
     made = changing(make_plan, RATE, replace=PROXY)
-    after = next(panel for panel in panels(made) if panel["title"] == "Errors at the proxy")
+    after = next(panel for panel in panels(made) if panel["title"] == "Errors by request")
+    assert (check.check(made, HERE), references.check(made, HERE)) == ([], [])
     assert (after["gridPos"], after["id"], after["links"]) == (before["gridPos"], before["id"], before["links"])
     defaults = after["fieldConfig"]["defaults"]
     assert [target["expr"] for target in after["targets"]] == list(PROXY["queries"].values())  # type: ignore[attr-defined]
@@ -141,7 +146,7 @@ def test_a_dashboard_whose_component_does_not_run_is_left_out_and_said_so(make_p
     made = make_plan(node_exporter={"enabled": False})
     assert "hosts" not in {dashboard.uid for dashboard in made.dashboards}
     reasons = {left_out.what: left_out.because for left_out in made.left_out}
-    assert reasons["dashboard hosts"] == "needs node-exporter, which this environment does not run"
+    assert reasons["dashboards/hosts"] == "needs node-exporter, which this environment does not run"
 
 
 def test_dashboards_are_planned_where_grafana_does_not_run(make_plan: MakePlan) -> None:

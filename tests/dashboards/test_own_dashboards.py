@@ -8,6 +8,7 @@ import pytest
 from conftest import MakePlan
 
 from checks import dashboards as check
+from checks import references
 from dashboards import Dashboard
 from stacks import render
 from stacks.plan import Plan
@@ -56,6 +57,9 @@ SAID = {
         "panel Requests: stands at x 0, y 0, 30 wide and 8 high, and the grid has columns 0 to 24",
         "panel Requests: 2 panels have this title; give each its own",
     ],
+    "unknown_metric.json": [
+        "Request rate: unknown metric http_request_total; did you mean http_requests_total or ",
+    ],
     "unknown_kind.py": [
         "panel Requests: kind 'graph' is not known; use one of timeseries, stat, ",
         "panel Errors: queries: missing; it would show nothing",
@@ -67,7 +71,8 @@ SAID = {
 def problems(make_plan: MakePlan, path: str) -> list[str]:
     """Everything that is said of these dashboards before anything is touched."""
     try:
-        return check.check(make_plan(dashboards={"own": [path]}), HERE)
+        made = make_plan(dashboards={"own": [path]})
+        return check.check(made, HERE) or references.check(made, HERE)
     except Refused as refused:
         return str(refused).splitlines()
 
@@ -115,7 +120,7 @@ def test_the_shipped_dashboards_are_in_order(make_plan: MakePlan) -> None:
 
 def test_own_dashboards_are_deployed_beside_the_shipped_ones(make_plan: MakePlan) -> None:
     made = make_plan(dashboards={"own": [OWN]})
-    assert check.check(made, HERE) == []
+    assert (check.check(made, HERE), references.check(made, HERE)) == ([], [])
     files = render.tree(made)
     given = json.loads((ROOT / OWN / "payments.json").read_text())
     assert json.loads(files["grafana/etc/dashboards/own/payments.json"]) == given
@@ -127,7 +132,7 @@ def test_what_an_own_board_needs_is_left_out_and_said_so(make_plan: MakePlan) ->
     made = make_plan(dashboards={"own": [f"{OWN}/queue.py"]})
     assert [query.panel for query in find(made, "queue").queries] == ["Tasks that wait"]
     reasons = {left_out.what: left_out.because for left_out in made.left_out}
-    assert "needs kube-state-metrics" in reasons["panels of queue (Containers that wait)"]
+    assert "needs kube-state-metrics" in reasons["dashboards/queue (Containers that wait)"]
 
 
 def test_the_queries_of_a_json_dashboard_stand_at_all(make_plan: MakePlan) -> None:

@@ -53,7 +53,8 @@ class Environment:
         config = document["config"]
         config["watchstack:prometheus"] |= {"scrape_interval": "2s", "evaluation_interval": "2s", "volume": "512MB"}
         for key, value in settings.items():
-            config[f"watchstack:{key}"] = {**config.get(f"watchstack:{key}", {}), **value}
+            name = f"watchstack:{key}"
+            config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
         self._file.write_text(yaml.safe_dump(document))
 
     def write(self, **settings: Any) -> None:

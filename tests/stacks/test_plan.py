@@ -105,21 +105,32 @@ def test_a_product_that_cannot_be_had_is_left_out_with_its_rules_and_said_so(mak
     assert [service.name for service in made.absent] == ["grafana"]
     assert not [alert for alert in made.alerts if alert.name.startswith("Grafana")]
     reasons = {left_out.what: left_out.because for left_out in made.left_out}
-    assert reasons["service grafana"] == "not installed"
+    assert reasons["service grafana"] == "not installed; `./watchstack picture -e test` draws its dashboards"
     assert "needs grafana" in next(because for what, because in reasons.items() if "platform/v1/grafana.yml" in what)
 
 
 def test_a_component_that_is_switched_off_takes_its_rules_and_panels_along(make_plan: MakePlan) -> None:
     made = make_plan(loki={"enabled": False}, jaeger={"enabled": False})
-    reasons = _left_out(made)
-    assert "needs loki" in reasons["dashboard loki"]
-    assert "needs loki" in reasons["panels of boss-workflow (Error Logs)"]
+    assert "dashboards/loki" in _left_out(made)
     assert not [alert for alert in made.alerts if alert.name.startswith(("Log", "Loki", "Collector"))]
     assert '"uid": "loki"' not in render.tree(made)["grafana/etc/dashboards/platform/stack-health.json"]
 
 
 def _left_out(made: Plan) -> dict[str, str]:
     return {left_out.what: left_out.because for left_out in made.left_out}
+
+
+def test_panels_and_links_that_are_left_out_are_named_with_the_reason(make_plan: MakePlan) -> None:
+    reasons = _left_out(make_plan(loki={"enabled": False}))
+    because = "needs loki, which this environment does not run"
+    assert reasons["dashboards/stack-health (Log lines received by Loki, Log bytes received by Loki)"] == because
+    assert reasons["dashboards/boss-workflow (Error Logs, link Logs, link Error logs)"] == because
+    assert [what for what in _left_out(make_plan()) if what.startswith("dashboards/")] == [
+        "dashboards/containers",
+        "dashboards/kubernetes-workloads",
+    ]
+    without = make_plan(loki={"enabled": False}, grafana={"enabled": False})
+    assert not [what for what in _left_out(without) if what.startswith("dashboards/")]
 
 
 def test_a_rule_file_whose_metrics_nobody_exposes_is_left_out_and_named(make_plan: MakePlan) -> None:

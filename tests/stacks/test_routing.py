@@ -178,7 +178,7 @@ def test_times_and_inhibitions_of_a_profile_are_alertmanagers(shop: Profile) -> 
     assert (desk["matchers"], desk["active_time_intervals"]) == (['severity="warning"', 'team="sales"'], ["office"])
     assert config["inhibit_rules"][-1] == {
         "name": "cold-cache-slows-the-api",
-        "source_matchers": ['system="shop"', 'alertname="LowCacheHitRate"'],
+        "source_matchers": ['system="shop"', 'alertname="LowCacheHitRate"', 'watchstack_drill=""'],
         "target_matchers": [
             'system="shop"',
             'alertname=~"SlowAPIResponses|HighDatabaseLatency"',
@@ -218,3 +218,32 @@ def test_mail_may_go_to_the_capture_receiver_at_its_own_port_and_without_tls(mak
     assert config["global"]["smtp_smarthost"] == "127.0.0.1:19025"
     assert config["global"]["smtp_require_tls"] is False
     assert "smtp=127.0.0.1:19025" in next(service for service in made.services if service.name == "capture").args
+
+
+def test_a_test_notification_silences_nothing_that_is_real() -> None:
+    rules: Any = routing.config([SHOP], NOWHERE)["inhibit_rules"]
+    assert rules
+    assert all('watchstack_drill=""' in rule["source_matchers"] for rule in rules)
+
+
+@pytest.mark.parametrize(
+    ("labels", "slowest"),
+    [
+        # `storage` waits as the routing of the profile does, and `urgent` for nothing: five minutes between two.
+        ({"system": "shop", "severity": "critical", "component": "disk"}, 300),
+        ({"system": "slow", "severity": "warning"}, 900),
+        ({"system": "slow", "severity": "critical"}, 600),
+        ({"system": "bridged"}, 300),
+    ],
+)
+def test_the_slowest_of_those_who_hear_it_is_known(labels: dict[str, str], slowest: float) -> None:
+    slow = _profile(
+        "slow",
+        [{"name": "late", "webhook": {"url": "hook"}}],
+        [
+            {"receiver": "late", "severity": "warning", "group_wait": "15m"},
+            {"receiver": "late", "severity": "critical", "group_wait": "0s"},
+        ],
+        group_interval="10m",
+    )
+    assert routes.slowest([SHOP, BRIDGED, slow], labels) == slowest
