@@ -26,5 +26,5 @@ def main() -> None:
 try:
     main()
 except (Refused, ProgramMissing) as refused:
-    raise pulumi.RunError(str(refused)) from None
+    raise pulumi.RunError(settings.placed(str(refused), settings.stack_file(pulumi.get_stack()))) from None
 gc.freeze()

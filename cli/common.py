@@ -15,10 +15,8 @@ from rich.console import Console
 from stacks import plan, settings
 from stacks.plan import Plan
 from stacks.strict import Refused
-from stacks.targets.home import ROOT, missing
+from stacks.targets.home import missing
 from toolchain.programs import ProgramMissing
-
-STACK_FILES = ROOT / "stacks" / "env"
 
 Environment = Annotated[str, typer.Option("-e", "--environment", help="The environment: stacks/env/Pulumi.ENV.yaml.")]
 Config = Annotated[
@@ -33,9 +31,12 @@ _errors = Console(stderr=True)
 
 def make_plan(environment: str, config: Sequence[str] | None = None, stack_file: Path | None = None) -> Plan:
     """The Plan of an environment, from its own stack file or from another, with the changes of `config`."""
-    path = stack_file or STACK_FILES / f"Pulumi.{environment}.yaml"
+    path = stack_file or settings.stack_file(environment)
     changes = dict(_change(text) for text in config or ())
-    return plan.make(settings.from_stack_file(path, environment, changes), missing())
+    try:
+        return plan.make(settings.from_stack_file(path, environment, changes), missing())
+    except Refused as refused:
+        raise Refused(settings.placed(str(refused), path)) from None
 
 
 def _change(text: str) -> tuple[str, str]:
@@ -60,7 +61,8 @@ def refusals(*, as_json: bool) -> Iterator[None]:
         if as_json:
             answer({"refused": str(refused).splitlines()})
         else:
-            _errors.print(f"[bold red]refused[/]\n{refused}", highlight=False, soft_wrap=True)
+            _errors.print("[bold red]refused")
+            _errors.print(str(refused), highlight=False, soft_wrap=True, markup=False, emoji=False)
         raise typer.Exit(2) from None
 
 

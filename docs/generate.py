@@ -14,7 +14,6 @@ from stacks import settings as stack_settings
 from stacks.strict import load
 
 ROOT = Path(__file__).resolve().parents[1]
-STACK_FILES = ROOT / "stacks" / "env"
 GOLDEN = "tests/golden/local"
 OBJECTIVES = "tests/rules/objectives"
 
@@ -52,11 +51,11 @@ def _golden() -> dict[str, str]:
 
 
 def _environments() -> list[str]:
-    return sorted(path.stem.removeprefix("Pulumi.") for path in STACK_FILES.glob("Pulumi.*.yaml"))
+    return sorted(path.stem.removeprefix("Pulumi.") for path in stack_settings.STACK_FILES.glob("Pulumi.*.yaml"))
 
 
 def _plan(environment: str) -> plan.Plan:
-    return plan.make(stack_settings.from_stack_file(STACK_FILES / f"Pulumi.{environment}.yaml", environment), {})
+    return plan.make(stack_settings.from_stack_file(stack_settings.stack_file(environment), environment), {})
 
 
 def _objectives() -> dict[str, str]:

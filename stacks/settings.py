@@ -1,6 +1,7 @@
 """What an environment wants: the typed, frozen form of `stacks/env/Pulumi.<environment>.yaml`."""
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,11 +11,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from apps.routing import Told
 from stacks.names import Label, Name, SecretName, Severity
-from stacks.strict import Refused, Strict, load
+from stacks.strict import Refused, Strict, line_of, load
 from stacks.units import Duration, Size, Wait
 
 PROJECT = "watchstack"
+STACK_FILES = Path(__file__).parent / "env"
 SECRETS = f"{PROJECT}:secrets"
+# What a problem with a key of a stack file begins with, said by the settings or, after its name, by a check.
+_KEY = re.compile(rf"(?:[a-z]+: )?(?P<key>{PROJECT}(?::[\w./-]*[\w/-])?): ")
 
 # The name of the capture receiver, where an address is asked for.
 CAPTURE = "capture"
@@ -326,6 +330,11 @@ class Settings(Strict):
         return self
 
 
+def stack_file(environment: str) -> Path:
+    """Where the stack file of an environment is."""
+    return STACK_FILES / f"Pulumi.{environment}.yaml"
+
+
 def from_stack_file(path: Path, environment: str, changes: Mapping[str, str] | None = None) -> Settings:
     """Settings of a stack file; secrets in it stay encrypted. Refused where it cannot be used.
 
@@ -352,6 +361,23 @@ def from_pulumi(config: Mapping[str, str], secret_keys: Collection[str], environ
             name: {"secure": source} if isinstance(source, str) else source for name, source in values[SECRETS].items()
         }
     return _settings(values, environment)
+
+
+def placed(problems: str, path: Path) -> str:
+    """Problems, one a line, each that names a key of the stack file with file and line before it."""
+    return "\n".join(_placed(line, path) for line in problems.splitlines())
+
+
+def _placed(line: str, path: Path) -> str:
+    found = _KEY.match(line)
+    if found is None or not path.is_file():
+        return line
+    first, *others = found["key"].split(".")
+    text = path.read_text()
+    if f"{first}:" not in text:  # of the file as a whole, missing, or given on the command line
+        return f"{path.name}: {line}"
+    steps = ["config", first, *(int(step) if step.isdigit() else step for step in others)]
+    return f"{path.name}:{line_of(text, steps)}: {line}"
 
 
 def _settings(config: Mapping[str, Any], environment: str) -> Settings:

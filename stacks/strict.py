@@ -39,7 +39,23 @@ def load(model: type[Model], data: object, where: str | Where) -> Model:
 
 def in_file(name: str, file: Path) -> Where:
     """Where something stands in a YAML file: its name, the line, and the key's path."""
-    return lambda steps: f"{name}:{_line_of(file.read_text(), steps)}: {_path(steps)}"
+    return lambda steps: f"{name}:{line_of(file.read_text(), steps)}: {_path(steps)}"
+
+
+def line_of(text: str, steps: Sequence[str | int]) -> int:
+    """The line of the last of these steps that is there."""
+    node: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
+    line = 1
+    for step in steps:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(step)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+    return line
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -63,25 +79,9 @@ def _path(steps: Sequence[str | int]) -> str:
     return ".".join(str(step) for step in steps)
 
 
-def _line_of(text: str, steps: Sequence[str | int]) -> int:
-    """The line of the last of these steps that is there."""
-    node: Any = yaml.compose(text, Loader=yaml.CSafeLoader)
-    line = 1
-    for step in steps:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == str(step)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            node = node.value[step]
-            line = node.start_mark.line + 1
-    return line
-
-
 def _line(model: type[BaseModel], data: object, error: Any, where: Where) -> str:
     steps = _steps(data, error["loc"])
-    path = where(steps)
+    path = where(steps).rstrip(":")
     if error["type"] == "extra_forbidden":
         return f"{path}: unknown key {steps[-1]!r}; {nearest(str(steps[-1]), _fields(model, steps[:-1]))}"
     accepted = error["msg"].removeprefix("Value error, ").removeprefix("Input ")

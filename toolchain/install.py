@@ -45,7 +45,8 @@ class _Run:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 1 if a product that is not optional could not be installed."""
     parser = argparse.ArgumentParser(prog="python -m toolchain.install", description=__doc__)
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=sorted(table()), default=list(table()))
+    usual = [name for name, product in table().items() if not product.on_demand]
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=sorted(table()), default=usual)
     parser.add_argument("--json", action="store_true", help="print where everything is, as JSON")
     options = parser.parse_args(arguments)
     console = Console(stderr=options.json, soft_wrap=True, highlight=False)
@@ -136,7 +137,7 @@ async def _release_or_build(name: str, run: _Run, step: Step) -> Installed | Abs
     product = table()[name]
     try:
         if product.release is None:
-            raise ReleaseFailed("none; it is Watchstack's own")
+            raise ReleaseFailed("none; it is only built")
         work = Path(tempfile.mkdtemp(dir=run.scratch))
         await download(product.release, work, run.hosts, step)
         return _publish(name, "release", product.version, work)

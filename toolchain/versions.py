@@ -59,6 +59,8 @@ class Product(Strict):
     version: str
     image: str | None = None
     optional: bool = False
+    # Installed only by whoever asks for it by name.
+    on_demand: bool = False
     release: Release | None = None
     build: Build | None = None
     package: Package | None = None

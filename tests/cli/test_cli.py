@@ -20,7 +20,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An environment that nobody brought up, on ports where nobody listens."""
     text = (STACKS / "good" / "least.yaml").read_text()
     (tmp_path / "Pulumi.nothing.yaml").write_text(f"{text}  watchstack:port_offset: 47000\n")
-    monkeypatch.setattr("cli.common.STACK_FILES", tmp_path)
+    monkeypatch.setattr("stacks.settings.STACK_FILES", tmp_path)
     return "nothing"
 
 
@@ -39,7 +39,7 @@ def test_a_refused_stack_file_is_told_in_json() -> None:
     done = _run("check", "--json", "--stack-file", str(STACKS / "bad" / "negative-retention.yaml"))
     assert done.exit_code == 2
     [line] = json.loads(done.stdout)["refused"]
-    assert line.startswith('watchstack:prometheus.retention: "-3d" is not accepted')
+    assert line.startswith('negative-retention.yaml:7: watchstack:prometheus.retention: "-3d" is not accepted')
 
 
 def test_an_environment_that_is_not_there_is_named() -> None:

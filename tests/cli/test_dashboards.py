@@ -49,7 +49,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[in
     secret.parent.mkdir(parents=True)
     secret.write_text(PASSWORD)
     (tmp_path / "Pulumi.test.yaml").write_text(STACK.read_text())
-    monkeypatch.setattr("cli.common.STACK_FILES", tmp_path)
+    monkeypatch.setattr("stacks.settings.STACK_FILES", tmp_path)
     monkeypatch.setattr("cli.common.missing", dict)
     monkeypatch.setattr(verb, "home", lambda _: tmp_path / "home")
 

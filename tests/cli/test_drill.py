@@ -29,7 +29,7 @@ FAULTS = {drill.fault: alert for alert, drill in apps.profile("boss-workflow").d
 
 @pytest.fixture(name="play")
 def _play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr("cli.common.STACK_FILES", tmp_path)
+    monkeypatch.setattr("stacks.settings.STACK_FILES", tmp_path)
     monkeypatch.setattr("cli.drill._EVERY", 0.01)
     monkeypatch.setattr("stacks.routes.slowest", lambda _profiles, _labels: 0.0)
     with world.played(tmp_path, dict(FAULTS)) as running:

@@ -18,7 +18,7 @@ from cli.attempts import Count
 
 @pytest.fixture(name="play")
 def _play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr("cli.common.STACK_FILES", tmp_path)
+    monkeypatch.setattr("stacks.settings.STACK_FILES", tmp_path)
     monkeypatch.setattr("cli.fire._EVERY", 0.01)
     # The slowest route waits for five minutes; the played one for nothing.
     monkeypatch.setattr("stacks.routes.slowest", lambda _profiles, _labels: 0.0)

@@ -40,7 +40,7 @@ def _servers(path: str) -> tuple[int, Any]:
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment `test`, whose services are all the small server."""
     (tmp_path / "Pulumi.test.yaml").write_text(STACK.read_text())
-    monkeypatch.setattr("cli.common.STACK_FILES", tmp_path)
+    monkeypatch.setattr("stacks.settings.STACK_FILES", tmp_path)
     monkeypatch.delenv("CI", raising=False)
     with served(_servers) as port:
         monkeypatch.setattr("stacks.plan.Plan.url", lambda *_: f"http://127.0.0.1:{port}")
@@ -108,7 +108,7 @@ def test_what_cannot_be_drawn_is_refused(arguments: tuple[str, ...], told: str) 
 
 def test_an_environment_that_is_not_up_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "Pulumi.test.yaml").write_text(f"{STACK.read_text()}  watchstack:port_offset: 47000\n")
-    monkeypatch.setattr("cli.common.STACK_FILES", tmp_path)
+    monkeypatch.setattr("stacks.settings.STACK_FILES", tmp_path)
     done = _run("--out", str(tmp_path / "out"))
     assert done.exit_code == 2
     assert "is the environment up?" in done.stderr

@@ -242,7 +242,7 @@ def test_a_hung_alertmanager_holds_up_neither_prometheus_nor_the_others(
 def test_a_second_up_changes_nothing_and_the_selftest_asks_every_replica(many: Environment) -> None:
     _wait_for_the_cluster(many)
     many.up("--expect-no-changes")
-    answer = many.watchstack("selftest", "--timeout", "40", check=False)
+    answer = many.watchstack("selftest", "--timeout", "32", check=False)
     steps = {step["step"]: step for step in answer["steps"]}
     # The application has none of the metrics of Boss Workflow.
     assert [name for name, step in steps.items() if not step["passed"]] == ["panels have data"]

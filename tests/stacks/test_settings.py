@@ -79,3 +79,19 @@ def test_a_secret_that_pulumi_decrypted_is_taken_and_one_in_the_clear_is_not() -
     assert taken.secrets["discord-webhook"].secure == "https://discord.example/1"
     with pytest.raises(Refused, match="never stands in a stack file in the clear"):
         settings.from_pulumi(config, [], "test")
+
+
+@pytest.mark.parametrize(
+    ("problem", "place"),
+    [
+        ("watchstack:prometheus.retention: no", "negative-retention.yaml:7: "),
+        ("watchstack:prometheus.volume: no", "negative-retention.yaml:7: "),
+        ("secrets: watchstack:systems.boss-workflow: no", "negative-retention.yaml:5: "),
+        ("watchstack:lifecycles: no", "negative-retention.yaml: "),
+        ("watchstack: no", "negative-retention.yaml:2: "),
+        ("rules/shop/v1/alerts.yml:3: no", ""),
+    ],
+)
+def test_a_problem_with_a_key_is_said_with_its_line_in_the_stack_file(problem: str, place: str) -> None:
+    said = settings.placed(f"{problem}\n{problem}", Path(__file__).parent / "bad" / "negative-retention.yaml")
+    assert said == f"{place}{problem}\n{place}{problem}"

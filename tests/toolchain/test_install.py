@@ -110,6 +110,16 @@ def test_a_release_is_installed_in_one_place() -> None:
     assert not (cache() / "unfinished").exists()
 
 
+def test_a_product_on_demand_is_installed_only_by_name(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table.write_text(table.read_text().replace("  greeter:\n", "  greeter:\n    on_demand: true\n"))
+    versions.table.cache_clear()
+    main(["--json"])
+    assert "greeter" not in {each["product"] for each in json.loads(capsys.readouterr().out)}
+    assert isinstance(find("greeter"), Absent)
+    assert main(["--only", "greeter", "--json"]) == 0
+    assert isinstance(find("greeter"), Installed)
+
+
 @pytest.mark.usefixtures("table")
 def test_a_product_kept_whole_keeps_the_files_around_its_program() -> None:
     assert main(["--only", "bundle"]) == 0

@@ -69,8 +69,11 @@ def test_names_of_architectures_follow_the_publisher() -> None:
 
 def test_a_product_without_a_release_is_built_and_names_its_programs() -> None:
     own = {name: product for name, product in table().items() if product.release is None}
-    assert {name: product.names for name, product in own.items()} == {"alertroutes": ("alertroutes",)}
-    assert all(product.build and product.optional for product in own.values())
+    assert {name: product.names for name, product in own.items()} == {
+        "alertroutes": ("alertroutes",),
+        "jsonnet": ("jsonnet",),
+    }
+    assert all(product.build and (product.optional or product.on_demand) for product in own.values())
 
 
 def test_images_carry_the_version_users_run() -> None:
@@ -78,7 +81,7 @@ def test_images_carry_the_version_users_run() -> None:
         name: product.image.rpartition(":")[2].removeprefix("v") for name, product in table().items() if product.image
     }
     assert tags == {
-        name: table()[name].version for name in table() if name not in ("alertroutes", "lokitool", "pulumi")
+        name: table()[name].version for name in table() if name not in ("alertroutes", "jsonnet", "lokitool", "pulumi")
     }
 
 

@@ -1,0 +1,5 @@
+{
+  prometheusAlerts+:: {
+    groups+: [{ name: 'shop', rules: [{ alert: 'ShopDown', expr: 'up{%(selector)s} == 0' % $._config }] }],
+  },
+}
