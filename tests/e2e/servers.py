@@ -5,8 +5,10 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +90,31 @@ def redis(directory: Path, port: int) -> Iterator[Server]:
     ready: Command = [client, "-h", "127.0.0.1", "-p", str(port), "ping"]
     with _running([server, configuration], ready, directory / "redis.log", None, signal.SIGTERM) as pid:
         yield Server(f"127.0.0.1:{port}", password, pid)
+
+
+@contextlib.contextmanager
+def asked(server: Server) -> Iterator[None]:
+    """Somebody asks a Redis for a key that it has and for one that it has not, twice a second, while the `with` lasts.
+
+    Without it there is no share of hits.
+    """
+    over = threading.Event()
+    host, _, port = server.address.partition(":")
+
+    def ask(connection: socket.socket) -> None:
+        while not over.wait(0.5):
+            connection.sendall(b"GET watched\r\nGET missing\r\n")
+            connection.recv(4096)
+
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(f"AUTH {server.password_file.read_text()}\r\nSET watched yes\r\n".encode())
+        asking = threading.Thread(target=ask, args=(connection,))
+        asking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            asking.join()
 
 
 def _password(file: Path) -> Path:

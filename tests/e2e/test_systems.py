@@ -22,7 +22,7 @@ from apps import Job, Profile
 from catalogue import observe
 from dashboards import PanelQuery
 from e2e.environments import Environment, eventually
-from e2e.servers import POSTGRES_USER, postgres, redis
+from e2e.servers import POSTGRES_USER, asked, postgres, redis
 from toolchain import programs
 
 pytestmark = pytest.mark.e2e
@@ -83,6 +83,7 @@ def _real_servers(around: ExitStack, directory: Path) -> dict[str, Any]:
     """Settings of GraphMemory with exporters for a PostgreSQL and a Redis that were started here."""
     sql = around.enter_context(postgres(directory, SERVERS["postgres"]))
     cache = around.enter_context(redis(directory, SERVERS["redis"]))
+    around.enter_context(asked(cache))
     exporters = {
         "postgres": {"address": f"127.0.0.1:{SERVERS['postgres']}", "user": POSTGRES_USER, "password": "postgres"},
         "redis": {"address": f"127.0.0.1:{SERVERS['redis']}", "password": "redis"},
