@@ -4,6 +4,7 @@ from dashboards import promql
 from dashboards.board import GREEN, RED, Board, Panel, Query, Thresholds
 from dashboards.links import dashboard, runbook, runbooks
 from dashboards.panels import row, stat, suffix, table, timeseries, value_text
+from dashboards.process import process
 from dashboards.promql import RATE
 from dashboards.variables import ANY_INSTANCE, ENVIRONMENT, FILTER, instance
 
@@ -24,7 +25,7 @@ def board() -> Board:
         links=(dashboard("start", "Start"), dashboard("stack-health", "Stack health"), runbooks()),
         variables=(ENVIRONMENT, instance(f'job="{NAME}"'), FILTER),
         needs=frozenset({NAME}),
-        panels=(*_numbers(), *_alerts(), *_notifications(), *_process()),
+        panels=(*_numbers(), *_alerts(), *_notifications(), *process(_OWN)),
     )
 
 
@@ -149,23 +150,5 @@ def _notifications() -> tuple[Panel, ...]:
             unit="s",
             description="95 of 100 notifications were delivered faster. A gap is a time without notifications.",
             width=8,
-        ),
-    )
-
-
-def _process() -> tuple[Panel, ...]:
-    return (
-        row("Process"),
-        timeseries(
-            "Process CPU",
-            Query(expr=promql.rate("process_cpu_seconds_total", _OWN, ("instance",), RATE), legend=_EACH),
-            unit="percentunit",
-            description="Part of a core that each keeps busy.",
-        ),
-        timeseries(
-            "Process memory",
-            Query(expr=f"process_resident_memory_bytes{{{_OWN}}}", legend=_EACH),
-            unit="bytes",
-            description="Resident memory of each.",
         ),
     )

@@ -6,6 +6,7 @@ from dashboards.datasources import LOKI
 from dashboards.links import dashboard, logs, runbook, runbooks
 from dashboards.panels import logs as log_lines
 from dashboards.panels import row, stat, suffix, timeseries
+from dashboards.process import process
 from dashboards.promql import RATE
 from dashboards.variables import ANY_INSTANCE, ENVIRONMENT, FILTER, instance
 
@@ -30,7 +31,7 @@ def board() -> Board:
         ),
         variables=(ENVIRONMENT, instance(f'job="{NAME}"'), FILTER),
         needs=frozenset({NAME}),
-        panels=(*_numbers(), *_writing(), *_requests(), *_storage(), *_process(), _own_log()),
+        panels=(*_numbers(), *_writing(), *_requests(), *_storage(), *process(_OWN), _own_log()),
     )
 
 
@@ -161,24 +162,6 @@ def _storage() -> tuple[Panel, ...]:
             unit="short",
             description="Chunks that wait to be written to the store, and those that could not be.",
             width=8,
-        ),
-    )
-
-
-def _process() -> tuple[Panel, ...]:
-    return (
-        row("Process"),
-        timeseries(
-            "Process CPU",
-            Query(expr=promql.rate("process_cpu_seconds_total", _OWN, ("instance",), RATE), legend=_EACH),
-            unit="percentunit",
-            description="Part of a core that it keeps busy.",
-        ),
-        timeseries(
-            "Process memory",
-            Query(expr=f"process_resident_memory_bytes{{{_OWN}}}", legend=_EACH),
-            unit="bytes",
-            description="Resident memory.",
         ),
     )
 

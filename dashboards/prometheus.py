@@ -4,6 +4,7 @@ from dashboards import promql
 from dashboards.board import GREEN, RED, Board, Panel, Query, Thresholds
 from dashboards.links import dashboard, runbook, runbooks
 from dashboards.panels import bargauge, heatmap, row, stat, state_timeline, suffix, timeseries, value_text
+from dashboards.process import process
 from dashboards.promql import RATE
 from dashboards.variables import ANY_INSTANCE, ANY_JOB, ENVIRONMENT, FILTER, instance, job
 
@@ -22,7 +23,7 @@ def board() -> Board:
         tags=("platform", "watchstack"),
         links=(dashboard("start", "Start"), dashboard("stack-health", "Stack health"), runbooks()),
         variables=(ENVIRONMENT, job(), instance(SERVER), FILTER),
-        panels=(*_numbers(), *_scrapes(), *_series(), *_rules(), *_queries(), *_storage(), *_process()),
+        panels=(*_numbers(), *_scrapes(), *_series(), *_rules(), *_queries(), *_storage(), *process(_OWN)),
     )
 
 
@@ -226,23 +227,5 @@ def _storage() -> tuple[Panel, ...]:
             unit="s",
             description="How far back there are samples, and how far there may be.",
             width=8,
-        ),
-    )
-
-
-def _process() -> tuple[Panel, ...]:
-    return (
-        row("Process"),
-        timeseries(
-            "Process CPU",
-            Query(expr=promql.rate("process_cpu_seconds_total", _OWN, ("instance",), RATE), legend=_EACH),
-            unit=suffix("cores"),
-            description="Cores that the server keeps busy.",
-        ),
-        timeseries(
-            "Process memory",
-            Query(expr=f"process_resident_memory_bytes{{{_OWN}}}", legend=_EACH),
-            unit="bytes",
-            description="Resident memory of the server.",
         ),
     )
