@@ -1,5 +1,7 @@
 """Each of the systems, simulated, on the local target: its stack is green, and its data is what the profile says."""
 
+import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -114,14 +116,19 @@ def test_selftest_is_green(running: Environment) -> None:
 
 
 def test_its_dashboards_are_pictures(running: Environment, tmp_path: Path) -> None:
+    out = Path(os.environ.get("WATCHSTACK_ARTEFACTS", tmp_path)) / running.name
+    table = []
     for dashboard in apps.profile(running.name).dashboards:
         for attempt in eventually(90):
             with attempt:
-                answer = running.watchstack("picture", dashboard, "--out", str(tmp_path), check=False)
+                answer = running.watchstack("picture", dashboard, "--out", str(out), check=False)
                 [made] = answer["pictures"]
                 assert (made["errors"], made["empty"], answer["lacking"]) == ({}, [], "")
         # An empty page is some kilobytes.
         assert Path(made["png"]).stat().st_size > 20_000
+        table.append(made)
+    # Dashboard, panels, series and slowest query, beside the pictures.
+    (out / "table.json").write_text(json.dumps(table, indent=2, sort_keys=True))
 
 
 def test_what_each_job_exposes_is_what_the_catalogue_says(running: Environment) -> None:
