@@ -5,7 +5,6 @@ from pathlib import Path
 
 import dashboards
 import rules
-from stacks import render
 
 
 def main() -> None:
@@ -13,7 +12,10 @@ def main() -> None:
     for manifest in sorted(rules.DIRECTORY.glob("*/v*/pack.yaml")):
         major = manifest.parent
         files |= {file.path: file.text for file in rules.pack(major.parent.name, major.name, {}).files}
-    render.write(files, Path(sys.argv[1]))
+    for path, text in files.items():
+        target = Path(sys.argv[1]) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
 
 
 if __name__ == "__main__":

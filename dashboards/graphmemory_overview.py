@@ -87,7 +87,7 @@ def _service() -> tuple[Panel, ...]:
 
 
 def _host() -> tuple[Panel, ...]:
-    wire = 'device!="lo"'
+    wire, alone = 'device!="lo"', "the host has no network but loopback"
     return (
         timeseries(
             "CPU, memory, disk",
@@ -102,8 +102,8 @@ def _host() -> tuple[Panel, ...]:
         ),
         timeseries(
             "Network",
-            Query(expr=promql.rate("node_network_receive_bytes_total", wire), legend="received"),
-            Query(expr=f"-{promql.rate('node_network_transmit_bytes_total', wire)}", legend="sent"),
+            Query(expr=promql.rate("node_network_receive_bytes_total", wire), legend="received", empty_when=alone),
+            Query(expr=f"-{promql.rate('node_network_transmit_bytes_total', wire)}", legend="sent", empty_when=alone),
             unit="Bps",
             description="Traffic of the host: received above the line, sent below it.",
             needs=NODE,

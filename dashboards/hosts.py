@@ -11,6 +11,7 @@ NODE = "node-exporter"
 
 _EACH = "{{instance}}"
 _NO_LOOP = f'{ANY_INSTANCE},device!="lo"'
+_ALONE = "the host has no network but loopback"
 _REAL = f'{ANY_INSTANCE},fstype!~"tmpfs|overlay|squashfs|ramfs"'
 _NEARLY_USED = Thresholds(warning=0.8, critical=0.9)
 
@@ -194,10 +195,12 @@ def _network() -> tuple[Panel, ...]:
             Query(
                 expr=promql.rate("node_network_receive_bytes_total", _NO_LOOP, ("instance", "device"), RATE),
                 legend="in {{instance}} {{device}}",
+                empty_when=_ALONE,
             ),
             Query(
                 expr=f"-{promql.rate('node_network_transmit_bytes_total', _NO_LOOP, ('instance', 'device'), RATE)}",
                 legend="out {{instance}} {{device}}",
+                empty_when=_ALONE,
             ),
             unit="Bps",
             description="Received above the line, sent below it.",
@@ -208,6 +211,7 @@ def _network() -> tuple[Panel, ...]:
                 Query(
                     expr=promql.rate(f"node_network_{way}_{what}_total", _NO_LOOP, ("instance",), RATE),
                     legend=f"{way} {what} {_EACH}",
+                    empty_when=_ALONE,
                 )
                 for way in ("receive", "transmit")
                 for what in ("errs", "drop")

@@ -184,8 +184,8 @@ def _services(running: Environment, trace: str) -> set[str]:
 
 
 def test_every_alert_of_every_system_is_raised_delivered_and_resolved(environments: dict[str, Environment]) -> None:
-    # Simulations in place of the real servers, which cannot be made to fail, and of their exporters, which hold the ports
-    # until they are gone.
+    # Simulations in place of the real servers, which cannot be made to fail, and of their exporters: those hold the
+    # ports until they are gone.
     _down(environments["graphmemory"])
     environments["graphmemory"].hasten(fast_forward=FACTOR)
     environments["graphmemory"].up()
