@@ -1,5 +1,6 @@
 """promtool over the packs: its linter on their rules, and the unit tests beside them."""
 
+import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -10,6 +11,9 @@ from stacks.strict import Refused, nearest
 from toolchain.programs import program
 
 _SECONDS = 300
+
+# Go collects garbage half as often as it would, which saves a tenth of the processor time for some memory.
+_GARBAGE = {"GOGC": "200"}
 
 # It gives a verdict a test file, in their order, and does not name them.
 _TESTED = re.compile(r"^  (SUCCESS|FAILED:)$", re.MULTILINE)
@@ -74,6 +78,7 @@ def _promtool(*arguments: str) -> tuple[int, str]:
         [str(program("promtool")), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        env={**os.environ, **_GARBAGE},
         text=True,
         timeout=_SECONDS,
         check=False,

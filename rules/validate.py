@@ -18,12 +18,18 @@ from stacks.strict import Refused
 from toolchain import remember
 from toolchain.programs import program
 
+# Test files that share a start of promtool, where there are enough for every processor.
+_TOGETHER = 4
+
 _CODE = (Path(__file__), Path(promtool.__file__))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """On a rule file or a test file; `problem` is what promtool says, or nothing."""
+    """On a rule file or a test file; `problem` is what promtool says, or nothing.
+
+    `seconds` are those of the call that judged it, with others.
+    """
 
     file: Path
     problem: str
@@ -51,13 +57,20 @@ def verdicts(homes: Sequence[Path]) -> Iterator[Verdict]:
     known = {subject.file for subject in rules + tests if subject.passed.exists()}
     yield from (_verdict(subject, "", 0.0, remembered=True) for subject in rules + tests if subject.file in known)
     lint = [subject for subject in rules if subject.file not in known]
-    # The longest is begun first, so that no processor waits for the last one.
-    slow = sorted((subject for subject in tests if subject.file not in known), key=_size, reverse=True)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        asked = [pool.submit(_judge, promtool.test, [subject]) for subject in slow]
+    processors = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(processors) as pool:
+        dealt = _dealt([subject for subject in tests if subject.file not in known], processors)
+        asked = [pool.submit(_judge, promtool.test, hand) for hand in dealt]
         asked.append(pool.submit(_judge, promtool.lint, lint))
         for done in as_completed(asked):
             yield from done.result()
+
+
+def _dealt(tests: Sequence[_Subject], processors: int) -> list[list[_Subject]]:
+    """The test files in hands that take about as long, the longest first in each."""
+    count = max(processors, len(tests) // _TOGETHER)
+    longest_first = sorted(tests, key=lambda subject: subject.file.stat().st_size, reverse=True)
+    return [hand for start in range(count) if (hand := longest_first[start::count])]
 
 
 def _judge(judge: Callable[[Sequence[Path]], dict[Path, str]], subjects: Sequence[_Subject]) -> list[Verdict]:
@@ -92,7 +105,3 @@ def _tested_by(test: Path) -> list[Path]:
     """The test file, and the rule files that it names. What stands above its tests is read, for they are long."""
     head = yaml.load(test.read_text().partition("\ntests:")[0], Loader=yaml.CSafeLoader)
     return [test, *((test.parent / name).resolve() for name in head["rule_files"])]
-
-
-def _size(subject: _Subject) -> int:
-    return subject.file.stat().st_size
