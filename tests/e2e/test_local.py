@@ -41,7 +41,7 @@ def _expression(one: Environment) -> str:
 
 
 def test_selftest_is_green_after_up(one: Environment) -> None:
-    answer = one.watchstack("selftest", check=False)
+    answer = one.watchstack("selftest", "--timeout", "120", check=False)
     assert [step for step in answer["steps"] if not step["passed"]] == []
     assert answer["passed"] is True
 

@@ -111,7 +111,7 @@ def _scrapes(running: Environment) -> list[tuple[Job, str]]:
 
 
 def test_selftest_is_green(running: Environment) -> None:
-    answer = running.watchstack("selftest", check=False)
+    answer = running.watchstack("selftest", "--timeout", "180", check=False)
     assert [step for step in answer["steps"] if not step["passed"]] == []
 
 
