@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import yaml
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -20,6 +21,9 @@ _LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", ".watchstack", "__pycache
 
 # Offsets that no shipped environment uses, and whose ports meet nobody's.
 OFFSETS = {"one": 12000, "two": 14000, "many": 16500}
+
+# For environments of simulated systems: five minutes are five seconds, and ranges four scrapes.
+FAST_FORWARD = 60
 
 
 def clone(directory: Path) -> Path:
@@ -90,6 +94,13 @@ class Environment:
 
     def down(self) -> None:
         self.pulumi("destroy", "--yes", "--remove")
+
+    def end(self) -> None:
+        """Down, and nothing is left."""
+        processes = self.supervisor.pids()
+        self.down()
+        assert not [pid for pid in processes if psutil.pid_exists(pid)]
+        assert not self.home.exists()
 
     def watchstack(self, verb: str, *arguments: str, check: bool = True) -> Any:
         """The JSON answer of a verb of ./watchstack."""
