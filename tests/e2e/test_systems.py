@@ -97,11 +97,12 @@ def test_its_dashboards_are_pictures(running: Environment, tmp_path: Path) -> No
 
 
 def test_what_each_job_exposes_is_what_the_catalogue_says(running: Environment) -> None:
-    scrapes = _scrapes(running)
-    assert {job.job for job, _ in scrapes} == {job.job for job in apps.profile(running.name).jobs if job.enabled}
+    declared = {job.job for job in apps.profile(running.name).jobs if job.enabled}
     # On a busy machine a reading may be late for a scrape, and its series are not there.
-    for attempt in eventually(30):
+    for attempt in eventually(60):
         with attempt:
+            scrapes = _scrapes(running)
+            assert {job.job for job, _ in scrapes} == declared
             assert [line for job, url in scrapes for line in _not_as_catalogued(running, job, url)] == []
 
 
