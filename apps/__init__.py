@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field, model_validator
 
 from apps import routing
@@ -12,6 +11,7 @@ from apps.routing import Routing
 from stacks.names import Label, Name, SecretName
 from stacks.strict import Refused, Strict, Where, in_file, load, nearest
 from stacks.units import Duration
+from toolchain import remember
 
 DIRECTORY = Path(__file__).parent
 
@@ -117,7 +117,7 @@ def profile(system: str) -> Profile:
     if not path.is_file():
         raise Refused(f"watchstack:systems.{system}: no such system; {nearest(system, names())}")
     where = place(system)
-    made = load(Profile, yaml.load(path.read_text(), Loader=yaml.CSafeLoader), where)  # the safe loader, in C
+    made = load(Profile, remember.documents(path.read_text())[0], where)
     if problems := [f"{where(('routing', *steps))}: {problem}" for steps, problem in routing.problems(made.routing)]:
         raise Refused("\n".join(problems))
     return made

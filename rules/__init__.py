@@ -15,6 +15,7 @@ from stacks.names import Name
 from stacks.service import to_yaml
 from stacks.settings import Override
 from stacks.strict import Refused, Strict, load, nearest
+from toolchain import remember
 
 DIRECTORY = Path(__file__).parent
 
@@ -234,7 +235,7 @@ def read_yaml(path: Path, place: str) -> Any:
 def read_documents(path: Path, place: str) -> list[Any]:
     """The documents of a YAML file, which `---` parts."""
     try:
-        return list(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))  # the safe loader, in C
+        return remember.documents(path.read_text())
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise Refused(f"{place}: no such file") from None
     except UnicodeDecodeError:

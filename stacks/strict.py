@@ -1,6 +1,5 @@
 """Strict models over YAML, and errors that a person can act on."""
 
-import difflib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -60,6 +59,8 @@ def line_of(text: str, steps: Sequence[str | int]) -> int:
 
 def nearest(name: str, known: list[str]) -> str:
     """A hint for a misspelt name: the closest known one, or all of them."""
+    import difflib  # noqa: PLC0415 - only where something is wrong
+
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(known)) or 'none'}"
 

@@ -106,3 +106,25 @@ def test_a_check_whose_program_is_not_there_is_not_made_and_said_so(
     reasons = {left_out.what: left_out.because for left_out in made.left_out}
     assert reasons["check alertroutes"] == "there is no `go` on PATH"
     assert "check alertroutes" not in {left_out.what for left_out in make_plan().left_out}
+
+
+def test_files_are_written_only_for_a_check_that_did_not_pass_before(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WATCHSTACK_CACHE", str(tmp_path))
+    written: list[Path] = []
+    read_by = checks.Check(name="loki", judge=lambda _plan, tree: _note(written, tree), files_of=("loki",))
+    monkeypatch.setattr(checks, "CHECKS", (read_by, checks.Check(name="disk", judge=lambda _plan, _tree: [])))
+    for remembered in (False, True, True):
+        results = {result.check: result.remembered for result in checks.run(make_plan())}
+        assert results == {"loki": remembered, "disk": False}
+    monkeypatch.setattr("stacks.render.write", lambda *_: pytest.fail("written for nobody"))
+    checks.run(make_plan())
+    assert len(written) == 1
+
+
+def _note(written: list[Path], tree: Path) -> list[str]:
+    """A check that finds its file and has nothing to say."""
+    assert (tree / "loki" / "etc" / "loki.yml").is_file()
+    written.append(tree)
+    return []
