@@ -27,6 +27,8 @@ STEPS: dict[str, Callable[[Plan], str]] = {
     "trace found": probes.trace,
     "alert delivered": probes.alert,
 }
+# A rate begins with the first scrape: a notification before it would be seen in no panel.
+_AFTER = {"alert delivered": "targets up"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +58,21 @@ def selftest(
 
 
 def _run(plan: Plan, timeout: int, *, quiet: bool) -> list[Outcome]:
-    """All steps at once, each asked again until it passes or its time is over."""
+    """All steps at once but for those that wait for another, each asked again until it passes or its time is over."""
     start = time.monotonic()
     with ThreadPoolExecutor(len(STEPS)) as pool:
-        waiting = {name: pool.submit(_step, plan, name, timeout) for name in STEPS}
+        waiting: dict[str, Future[Outcome]] = {}
+        for name in STEPS:
+            waiting[name] = pool.submit(_step, plan, name, timeout, waiting.get(_AFTER.get(name, "")))
         if not quiet:
             with Live(console=console, refresh_per_second=4, get_renderable=lambda: _table(plan, waiting, start)):
                 _ = [future.result() for future in waiting.values()]
         return [future.result() for future in waiting.values()]
 
 
-def _step(plan: Plan, name: str, timeout: int) -> Outcome:
+def _step(plan: Plan, name: str, timeout: int, after: Future[Outcome] | None) -> Outcome:
+    if after:
+        after.result()
     start = time.monotonic()
     retrying = Retrying(
         stop=stop_after_delay(timeout),
