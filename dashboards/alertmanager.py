@@ -1,9 +1,10 @@
 """Alertmanager: alerts, notifications by kind of receiver, silences and its own state."""
 
 from dashboards import promql
-from dashboards.board import GREEN, RED, Board, Panel, Query, Thresholds
+from dashboards.board import Board, Panel, Query, Thresholds
+from dashboards.configuration import configuration
 from dashboards.links import dashboard, runbook, runbooks
-from dashboards.panels import row, stat, suffix, table, timeseries, value_text
+from dashboards.panels import row, stat, suffix, table, timeseries
 from dashboards.process import process
 from dashboards.promql import RATE
 from dashboards.variables import ANY_INSTANCE, ENVIRONMENT, FILTER, instance
@@ -31,15 +32,7 @@ def board() -> Board:
 
 def _numbers() -> tuple[Panel, ...]:
     return (
-        stat(
-            "Configuration in force",
-            Query(expr=f"min(alertmanager_config_last_reload_successful{{{_OWN}}})", legend="reload"),
-            unit="bool",
-            description="Whether the last reload of the configuration was taken.",
-            thresholds=Thresholds(critical=1, below=True),
-            mappings=value_text({1: ("yes", GREEN), 0: ("refused", RED)}),
-            links=(runbook("AlertmanagerConfigReloadFailed"),),
-        ),
+        configuration("alertmanager", _OWN, "AlertmanagerConfigReloadFailed"),
         stat(
             "Configurations",
             Query(expr=f'count(count_values("hash", alertmanager_config_hash{{{_OWN}}}))', legend="different"),

@@ -40,10 +40,13 @@ class Thresholds:
     critical: float | None = None
     below: bool = False
 
-    def steps(self) -> list[tuple[str, float | None]]:
-        """Each colour holds from its value upward, the first from minus infinity, which is None."""
+    def steps(self, plain: str = PLAIN) -> list[tuple[str, float | None]]:
+        """Each colour holds from its value upward, the first from minus infinity, which is None.
+
+        `plain` is the colour where there is no limit.
+        """
         if self == NONE:
-            return [(PLAIN, None)]
+            return [(plain, None)]
         limits = [(YELLOW, self.warning), (RED, self.critical)]
         given = [(colour, value) for colour, value in limits if value is not None]
         if not self.below:
@@ -132,8 +135,9 @@ class Panel:
 
     @property
     def empty_when(self) -> str:
-        """Why it may be empty, in sentences; nothing if it may not."""
-        return " ".join(f"Empty when {query.empty_when}." for query in self.queries if query.empty_when)
+        """Why it may be empty, in sentences, each once; nothing if it may not."""
+        reasons = dict.fromkeys(query.empty_when for query in self.queries if query.empty_when)
+        return " ".join(f"Empty when {reason}." for reason in reasons)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,13 @@
 
 from dashboards import logql, promql
 from dashboards.board import Board, Panel, Query, Thresholds
+from dashboards.components import JAEGER, LOKI
 from dashboards.links import dashboard, logs, runbook, runbooks
 from dashboards.panels import row, suffix, timeseries
 from dashboards.promql import RATE
 from dashboards.variables import ANY_INSTANCE, ENVIRONMENT, FILTER, instance
 
 NAME = "otel-collector"
-JAEGER = frozenset({"jaeger"})
-LOKI = frozenset({"loki"})
 
 _OWN = f'{ANY_INSTANCE},job="{NAME}"'
 
@@ -86,8 +85,8 @@ def _queue_and_process() -> tuple[Panel, ...]:
         timeseries(
             "Process CPU",
             Query(expr=promql.rate("otelcol_process_cpu_seconds", _OWN, ("instance",), RATE), legend="{{instance}}"),
-            unit="percentunit",
-            description="Part of a core that it keeps busy.",
+            unit=suffix("cores"),
+            description="Cores that it keeps busy.",
         ),
         timeseries(
             "Process memory",

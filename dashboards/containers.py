@@ -2,12 +2,11 @@
 
 from dashboards import promql
 from dashboards.board import Board, Panel, Query, Thresholds
+from dashboards.components import CADVISOR, CONTAINERS
 from dashboards.links import dashboard, runbook, runbooks
 from dashboards.panels import bargauge, row, stat, suffix, timeseries
 from dashboards.promql import RATE
 from dashboards.variables import ANY_INSTANCE, ENVIRONMENT, FILTER, instance
-
-CADVISOR = "cadvisor"
 
 _NAMED = f'{ANY_INSTANCE},name!=""'
 _EACH = "{{name}}"
@@ -23,7 +22,7 @@ def board() -> Board:
         tags=("platform", "watchstack"),
         links=(dashboard("start", "Start"), runbooks()),
         variables=(ENVIRONMENT, instance(f'job="{CADVISOR}"'), FILTER),
-        needs=frozenset({CADVISOR}),
+        needs=CONTAINERS,
         panels=(*_numbers(), *_use(), *_limits(), *_traffic()),
     )
 

@@ -12,7 +12,20 @@ from typing import Any
 from grafanalib import core
 from grafanalib._gen import DashboardEncoder
 
-from dashboards.board import NONE, Board, Kind, Override, Panel, Place, Query, Thresholds, ValueText, with_refs
+from dashboards.board import (
+    GREEN,
+    NONE,
+    PLAIN,
+    Board,
+    Kind,
+    Override,
+    Panel,
+    Place,
+    Query,
+    Thresholds,
+    ValueText,
+    with_refs,
+)
 from dashboards.datasources import LOKI, PROMETHEUS
 from dashboards.links import Link
 from dashboards.variables import ALL, MIN_INTERVAL_SECONDS, Variable
@@ -36,6 +49,9 @@ _VARIABLE_KEYS = (
     *("allValue", "datasource", "hide", "includeAll", "label", "multi", "name", "query", "refresh", "sort", "type"),
 )
 _OLD_BARGAUGE_OPTIONS = ("fieldOptions", "showThresholdLabels", "showThresholdMarkers")
+
+# Areas, which would be black in the colour of text.
+_FILLED: tuple[Kind, ...] = ("gauge", "bargauge")
 
 # Options that grafanalib's class lacks or writes elsewhere; Grafana's own defaults, written out because the
 # schema demands them.
@@ -370,7 +386,7 @@ def _base(panel: Panel) -> Json:
         "description": " ".join(filter(None, [panel.description, panel.empty_when])),
         "dataSource": panel.queries[0].datasource.reference(),
         "targets": [_target(panel.kind, ref, query) for ref, query in with_refs(panel.queries)],
-        "thresholds": _steps(panel.thresholds),
+        "thresholds": _steps(panel.thresholds, GREEN if panel.kind in _FILLED else PLAIN),
         "interval": f"{MIN_INTERVAL_SECONDS}s",
         # grafanalib's default of 100 points blurs wide panels; Grafana's own is one a pixel.
         "maxDataPoints": None,
@@ -405,9 +421,9 @@ def _extra(panel: Panel, options: Json, **defaults: Any) -> Json:
     return {"options": options, "fieldConfig": {"defaults": fields, "overrides": overrides}}
 
 
-def _steps(thresholds: Thresholds) -> list[Json]:
+def _steps(thresholds: Thresholds, plain: str = PLAIN) -> list[Json]:
     # Not grafanalib's Threshold: it writes the text "null" for the first value.
-    return [{"color": colour, "value": value} for colour, value in thresholds.steps()]
+    return [{"color": colour, "value": value} for colour, value in thresholds.steps(plain)]
 
 
 def _mappings(texts: Sequence[ValueText]) -> list[Json]:

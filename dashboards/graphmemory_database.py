@@ -2,14 +2,13 @@
 
 from dashboards import logql, promql
 from dashboards.board import Board, Panel, Query, Thresholds
+from dashboards.components import POSTGRES, REDIS
 from dashboards.links import Link, dashboard, logs, runbook, runbooks, system_logs, traces
 from dashboards.panels import gauge, not_a_number, row, stat, timeseries
 from dashboards.variables import FILTER
 
 SYSTEM = "graphmemory"
 API = "graphmemory-api"
-POSTGRES = frozenset({"postgres-exporter"})
-REDIS = frozenset({"redis-exporter"})
 
 
 def board() -> Board:

@@ -2,14 +2,13 @@
 
 from dashboards import logql, promql
 from dashboards.board import GREEN, RED, Board, Override, Panel, Query, Thresholds
+from dashboards.components import CONTAINERS, NODE
 from dashboards.links import Link, dashboard, logs, runbook, runbooks, system_logs, traces
 from dashboards.panels import not_a_number, stat, suffix, table, timeseries, value_text
 from dashboards.variables import FILTER
 
 SYSTEM = "graphmemory"
 API = "graphmemory-api"
-CADVISOR = frozenset({"cadvisor"})
-NODE = frozenset({"node-exporter"})
 
 _NAMED = 'name!=""'
 
@@ -118,7 +117,7 @@ def _containers() -> tuple[Panel, ...]:
             Query(expr=promql.rate("container_cpu_usage_seconds_total", _NAMED, ("name",)), legend="{{name}}"),
             unit=suffix("cores"),
             description="Cores that each container keeps busy.",
-            needs=CADVISOR,
+            needs=CONTAINERS,
             links=(runbook("ContainerCPUThrottled"),),
         ),
         timeseries(
@@ -129,7 +128,7 @@ def _containers() -> tuple[Panel, ...]:
             ),
             unit="bytes",
             description="Memory that each container cannot give back.",
-            needs=CADVISOR,
+            needs=CONTAINERS,
             links=(runbook("ContainerMemoryNearLimit"),),
         ),
     )

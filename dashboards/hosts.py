@@ -2,16 +2,16 @@
 
 from dashboards import promql
 from dashboards.board import Board, Panel, Query, Thresholds
+from dashboards.components import NODE, NODE_EXPORTER
 from dashboards.links import dashboard, runbook, runbooks
 from dashboards.panels import bargauge, row, stat, timeseries
 from dashboards.promql import RATE
 from dashboards.variables import ANY_INSTANCE, ENVIRONMENT, FILTER, instance
 
-NODE = "node-exporter"
-
 _EACH = "{{instance}}"
-_NO_LOOP = f'{ANY_INSTANCE},device!="lo"'
-_ALONE = "the host has no network but loopback"
+# Without loopback, and without the one for each container and each network of containers.
+_WIRED = f'{ANY_INSTANCE},device!~"lo|(veth|br-|docker|cni|cali|flannel|virbr).*"'
+_ALONE = "the host has no network but loopback and those of containers"
 _REAL = f'{ANY_INSTANCE},fstype!~"tmpfs|overlay|squashfs|ramfs"'
 _NEARLY_USED = Thresholds(warning=0.8, critical=0.9)
 
@@ -24,8 +24,8 @@ def board() -> Board:
         description="Processors, memory, disks, file systems, network and clocks.",
         tags=("platform", "watchstack"),
         links=(dashboard("start", "Start"), runbooks()),
-        variables=(ENVIRONMENT, instance(f'job="{NODE}"'), FILTER),
-        needs=frozenset({NODE}),
+        variables=(ENVIRONMENT, instance(f'job="{NODE_EXPORTER}"'), FILTER),
+        needs=NODE,
         panels=(*_numbers(), *_processors(), *_memory(), *_disks(), *_network(), *_system()),
     )
 
@@ -193,12 +193,12 @@ def _network() -> tuple[Panel, ...]:
         timeseries(
             "Network traffic",
             Query(
-                expr=promql.rate("node_network_receive_bytes_total", _NO_LOOP, ("instance", "device"), RATE),
+                expr=promql.rate("node_network_receive_bytes_total", _WIRED, ("instance", "device"), RATE),
                 legend="in {{instance}} {{device}}",
                 empty_when=_ALONE,
             ),
             Query(
-                expr=f"-{promql.rate('node_network_transmit_bytes_total', _NO_LOOP, ('instance', 'device'), RATE)}",
+                expr=f"-{promql.rate('node_network_transmit_bytes_total', _WIRED, ('instance', 'device'), RATE)}",
                 legend="out {{instance}} {{device}}",
                 empty_when=_ALONE,
             ),
@@ -209,7 +209,7 @@ def _network() -> tuple[Panel, ...]:
             "Network errors and drops",
             *(
                 Query(
-                    expr=promql.rate(f"node_network_{way}_{what}_total", _NO_LOOP, ("instance",), RATE),
+                    expr=promql.rate(f"node_network_{way}_{what}_total", _WIRED, ("instance",), RATE),
                     legend=f"{way} {what} {_EACH}",
                     empty_when=_ALONE,
                 )

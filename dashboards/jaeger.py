@@ -94,8 +94,8 @@ def _process() -> tuple[Panel, ...]:
         timeseries(
             "Process CPU",
             Query(expr=promql.rate("otelcol_process_cpu_seconds", _OWN, ("instance",), RATE), legend=_EACH),
-            unit="percentunit",
-            description="Part of a core that it keeps busy.",
+            unit=suffix("cores"),
+            description="Cores that it keeps busy.",
             width=8,
         ),
         timeseries(

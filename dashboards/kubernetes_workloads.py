@@ -2,12 +2,12 @@
 
 from dashboards import promql
 from dashboards.board import Board, Panel, Query, Thresholds
+from dashboards.components import PODS
 from dashboards.links import dashboard, runbook, runbooks
 from dashboards.panels import bargauge, piechart, row, stat, timeseries
 from dashboards.promql import RATE
 from dashboards.variables import ANY_ENVIRONMENT, ENVIRONMENT, FILTER
 
-KUBE_STATE_METRICS = "kube-state-metrics"
 KUBELET = frozenset({"kubelet"})
 
 
@@ -20,7 +20,7 @@ def board() -> Board:
         tags=("platform", "watchstack"),
         links=(dashboard("start", "Start"), runbooks()),
         variables=(ENVIRONMENT, FILTER),
-        needs=frozenset({KUBE_STATE_METRICS}),
+        needs=PODS,
         panels=(*_pods(), *_workloads(), *_resources(), *_volumes()),
     )
 

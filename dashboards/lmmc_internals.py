@@ -2,6 +2,7 @@
 
 from dashboards import logql, promql
 from dashboards.board import GREEN, RED, Board, Panel, Query, Thresholds
+from dashboards.components import OBJECTIVES
 from dashboards.datasources import LOKI
 from dashboards.links import Link, dashboard, logs, runbook, runbooks, system_logs, traces
 from dashboards.panels import heatmap, row, stat, state_timeline, suffix, table, timeseries, value_text
@@ -190,7 +191,7 @@ def _state() -> tuple[Panel, ...]:
             description="What is left of the errors that the objectives allow in their window.",
             thresholds=Thresholds(warning=0.25, critical=0, below=True),
             height=8,
-            needs=frozenset({"objectives"}),
+            needs=OBJECTIVES,
             links=(dashboard("objectives", "Objectives"),),
         ),
         log_lines(

@@ -2,6 +2,7 @@
 
 from dashboards import promql
 from dashboards.board import Board, Override, Panel, Query, Thresholds
+from dashboards.components import OBJECTIVES
 from dashboards.links import Link, dashboard, runbook, runbooks
 from dashboards.panels import bargauge, not_a_number, suffix, table, timeseries
 from dashboards.variables import FILTER
@@ -23,7 +24,7 @@ def board() -> Board:
         tags=("platform", "watchstack"),
         links=(dashboard("start", "Start"), runbooks()),
         variables=(FILTER,),
-        needs=frozenset({"objectives"}),
+        needs=OBJECTIVES,
         panels=(_budgets(), _table(), *_burning(), *_errors()),
     )
 

@@ -2,6 +2,7 @@
 
 from dashboards import logql, promql
 from dashboards.board import Board, Override, Panel, Query, Thresholds
+from dashboards.components import NODE, POSTGRES, REDIS
 from dashboards.links import Link, dashboard, logs, runbook, runbooks, system_logs, traces
 from dashboards.panels import bargauge, gauge, timeseries
 from dashboards.variables import FILTER
@@ -61,7 +62,7 @@ def _database() -> tuple[Panel, ...]:
             Query(expr=promql.total("pg_stat_activity_count", by=("datname",)), legend="{{datname}}"),
             unit="short",
             description="Connections of the PostgreSQL server by database.",
-            needs=frozenset({"postgres-exporter"}),
+            needs=POSTGRES,
         ),
     )
 
@@ -76,7 +77,7 @@ def _redis_and_kafka() -> tuple[Panel, ...]:
             unit="bytes",
             description="Memory of the server (left), and commands a second (right).",
             overrides=(Override(series=commands, right_axis=True, unit="ops"),),
-            needs=frozenset({"redis-exporter"}),
+            needs=REDIS,
         ),
         timeseries(
             "Kafka lag",
@@ -110,6 +111,6 @@ def _disk() -> Panel:
         maximum=1,
         thresholds=Thresholds(warning=0.8, critical=0.9),
         width=24,
-        needs=frozenset({"node-exporter"}),
+        needs=NODE,
         links=_drill("DiskSpaceLow"),
     )

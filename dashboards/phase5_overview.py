@@ -2,6 +2,7 @@
 
 from dashboards import logql
 from dashboards.board import Board, Panel, Query, Thresholds
+from dashboards.components import PODS
 from dashboards.datasources import LOKI
 from dashboards.links import Link, dashboard, logs, runbook, runbooks, system_logs, traces
 from dashboards.panels import not_a_number, stat, table, timeseries
@@ -10,7 +11,6 @@ from dashboards.variables import FILTER
 SYSTEM = "phase5"
 BACKEND = "phase5-backend"
 APPLICATIONS = 'app=~"phase5-.+"'
-PODS = frozenset({"kube-state-metrics"})
 CONTAINERS = PODS | {"kubelet"}
 
 

@@ -2,6 +2,7 @@
 
 from dashboards import promql
 from dashboards.board import GREEN, RED, Board, Panel, Query, Thresholds
+from dashboards.configuration import configuration
 from dashboards.links import dashboard, runbook, runbooks
 from dashboards.panels import bargauge, heatmap, row, stat, state_timeline, suffix, timeseries, value_text
 from dashboards.process import process
@@ -29,15 +30,7 @@ def board() -> Board:
 
 def _numbers() -> tuple[Panel, ...]:
     return (
-        stat(
-            "Configuration in force",
-            Query(expr=f"min(prometheus_config_last_reload_successful{{{_OWN}}})", legend="reload"),
-            unit="bool",
-            description="Whether the last reload of the configuration was taken.",
-            thresholds=Thresholds(critical=1, below=True),
-            mappings=value_text({1: ("yes", GREEN), 0: ("refused", RED)}),
-            links=(runbook("PrometheusConfigReloadFailed"),),
-        ),
+        configuration("prometheus", _OWN, "PrometheusConfigReloadFailed"),
         stat(
             "Series in memory",
             Query(expr=f"sum(prometheus_tsdb_head_series{{{_OWN}}})", legend="series"),

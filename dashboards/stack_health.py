@@ -1,14 +1,13 @@
 """Stack health: does the monitoring itself scrape, evaluate, notify, store and have room?"""
 
 from dashboards.board import GREEN, RED, Board, Override, Panel, Query, Thresholds
+from dashboards.components import LOKI, NODE
 from dashboards.links import dashboard, runbook, runbooks
 from dashboards.panels import bargauge, row, stat, suffix, table, timeseries, value_text
 from dashboards.variables import FILTER
 
 ALERTMANAGER = frozenset({"alertmanager"})
 COLLECTOR = frozenset({"otel-collector"})
-LOKI = frozenset({"loki"})
-NODE = frozenset({"node-exporter"})
 
 _HALF_FULL = Thresholds(warning=0.5, critical=0.8)
 

@@ -2,6 +2,7 @@
 
 from dashboards import promql
 from dashboards.board import GREEN, RED, Board, Panel, Query, Thresholds
+from dashboards.components import OBJECTIVES
 from dashboards.links import runbook, runbooks
 from dashboards.panels import (
     alert_list,
@@ -50,7 +51,7 @@ def _numbers() -> tuple[Panel, ...]:
             unit="percentunit",
             description="What the objective that fares worst has left of its errors.",
             thresholds=Thresholds(warning=0.25, critical=0, below=True),
-            needs=frozenset({"objectives"}),
+            needs=OBJECTIVES,
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from dashboards import logql, promql
 from dashboards.board import GREEN, RED, Board, Override, Panel, Query, Thresholds
+from dashboards.components import NODE
 from dashboards.datasources import LOKI
 from dashboards.links import Link, dashboard, logs, runbook, runbooks, system_logs, traces
 from dashboards.panels import gauge, stat, table, timeseries, value_text
@@ -102,7 +103,7 @@ def _host() -> tuple[Panel, ...]:
             thresholds=Thresholds(warning=80, critical=90),
             maximum=100,
             width=8,
-            needs=frozenset({"node-exporter"}),
+            needs=NODE,
             links=_drill("MemoryUsageHigh"),
         ),
         timeseries(

@@ -95,6 +95,8 @@ def _line(drawing: Drawing, *, stacked: bool) -> Json:
         },
         "fillcolor": translucent(drawing.colour, opacity),
         "yaxis": "y2" if drawing.right else "y",
+        # A point at the end of the time is a whole one.
+        "cliponaxis": False,
     }
     if stacked:
         trace |= {"stackgroup": trace["yaxis"]}
@@ -196,7 +198,7 @@ def gauge(shown: Shown, value: float | None, look: Look, theme: Theme, size: Siz
     }
     bounds = [low, *(min(max(limit, low), high) for limit, _ in look.limits), high]
     parts = [(end - start) / (high - low) * arc for start, end in itertools.pairwise(bounds)]
-    colours = [colour for _, colour in look.steps] or [theme.track]
+    colours = [colour for _, colour in look.steps]
     outer = {"values": [*parts, 1 - arc], "marker": {"colors": [*colours, nothing]}, "hole": 0.92}
     inner = {
         "values": [filled * arc, (1 - filled) * arc, 1 - arc],
@@ -441,6 +443,10 @@ def _axis(theme: Theme) -> Json:
 
 def _time_axis(theme: Theme, window: Window, size: Size) -> Json:
     long = window.seconds > 86400
+    within_a_day = [
+        {"dtickrange": [None, 59_999], "value": "%H:%M:%S"},
+        {"dtickrange": [60_000, None], "value": "%H:%M"},
+    ]
     return {
         **_axis(theme),
         "type": "date",
@@ -448,7 +454,7 @@ def _time_axis(theme: Theme, window: Window, size: Size) -> Json:
         "spikecolor": theme.faint,
         "spikethickness": 1,
         "spikedash": "dot",
-        "tickformat": "%m-%d %H:%M" if long else "%H:%M",
+        **({"tickformat": "%m-%d %H:%M"} if long else {"tickformatstops": within_a_day}),
         "hoverformat": "%Y-%m-%d %H:%M:%S",
         "nticks": max(3, int(size.width / (110 if long else 75))),
         "automargin": True,

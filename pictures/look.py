@@ -10,6 +10,9 @@ from pictures.theme import Theme
 
 Json = dict[str, Any]
 
+# Grafana's for a field that has none.
+_STEPS: list[Json] = [{"color": "green", "value": None}, {"color": "red", "value": 80}]
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -52,7 +55,7 @@ class Look:
         # The first step has no limit, however Grafana's versions write that.
         return [
             (scale(step["value"]) if index else None, self.theme.colour(step["color"]))
-            for index, step in enumerate(thresholds.get("steps") or [])
+            for index, step in enumerate(thresholds.get("steps") or _STEPS)
         ]
 
     def _of_percent(self, value: float) -> float:

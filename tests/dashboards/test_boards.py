@@ -160,6 +160,28 @@ def test_thresholds_rise_from_minus_infinity(name: str) -> None:
 
 
 @every_dashboard
+def test_a_filled_area_is_never_in_the_colour_of_text(name: str) -> None:
+    """A number without thresholds is in the colour of text, but a bar in it would be black."""
+    first = {
+        panel["title"]: panel["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["color"]
+        for panel in asking(name)
+        if panel["type"] in ("gauge", "bargauge")
+    }
+    assert "text" not in first.values(), first
+
+
+def test_a_dial_and_a_bar_without_thresholds_are_green_and_a_number_is_plain() -> None:
+    colours = {
+        panel["title"]: panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        for panel in panels("lmmc")
+        if panel["type"] in ("gauge", "bargauge", "stat")
+    }
+    green, plain = [{"color": "green", "value": None}], [{"color": "text", "value": None}]
+    assert colours["AI Token Usage"] == colours["Pattern Detection Confidence"] == green
+    assert colours["WebSocket Connections"] == plain
+
+
+@every_dashboard
 def test_a_panel_that_may_be_empty_says_when(name: str) -> None:
     reasons: dict[str, list[str]] = {}
     for query in queries(name):
@@ -168,7 +190,7 @@ def test_a_panel_that_may_be_empty_says_when(name: str) -> None:
     for panel in asking(name):
         shown = panel["fieldConfig"]["defaults"].get("noValue", "No data")
         given = reasons.get(panel["title"], ["No data"])
-        assert shown == " ".join(given), panel["title"]
+        assert shown == " ".join(dict.fromkeys(given)), panel["title"]
         assert given == ["No data"] or panel["description"].endswith(shown)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pictures import model
 from pictures.look import Look, Shown
-from pictures.theme import DARK
+from pictures.theme import DARK, LIGHT
 
 
 def read(**panel: Any) -> model.Panel:
@@ -75,6 +75,12 @@ def test_thresholds_in_percent_are_of_the_range() -> None:
     steps = [{"color": "green", "value": 0}, {"color": "red", "value": 75}]
     look = Look({"min": 100, "max": 200, "thresholds": {"mode": "percentage", "steps": steps}}, DARK)
     assert look.steps == [(None, DARK.named["green"]), (175, DARK.named["red"])]
+
+
+@pytest.mark.parametrize("field", [{}, {"thresholds": {"mode": "absolute", "steps": []}}])
+def test_a_field_without_thresholds_has_those_of_grafana(field: dict[str, Any]) -> None:
+    look = Look(field, LIGHT)
+    assert [look.shown(value).colour for value in (-5, 0, 79, 80)] == [LIGHT.named["green"]] * 3 + [LIGHT.named["red"]]
 
 
 def test_a_value_is_shown_by_mapping_before_threshold() -> None:

@@ -120,6 +120,12 @@ def test_the_time_axis_shows_all_of_the_time(read: _Reader) -> None:
     assert figure(read, "Rate")["layout"]["xaxis"]["range"] == [1_799_999_100_000, 1_800_000_000_000]
 
 
+def test_times_of_less_than_a_minute_apart_are_told_with_their_seconds(read: _Reader) -> None:
+    short, else_ = figure(read, "Rate")["layout"]["xaxis"]["tickformatstops"]
+    assert (short["dtickrange"], short["value"]) == ([None, 59_999], "%H:%M:%S")
+    assert (else_["dtickrange"], else_["value"]) == ([60_000, None], "%H:%M")
+
+
 def test_the_legend_has_last_and_max(read: _Reader) -> None:
     assert "/api/tasks Last 37.6 req/s Max 50.0 req/s" in text(read, "Rate")
     # It has no sample.
@@ -152,6 +158,7 @@ def test_a_sample_without_neighbours_is_a_point(read: _Reader) -> None:
     [trace] = figure(read, "Lonely")["data"]
     assert trace["mode"] == "lines+markers"
     assert [index for index, size in enumerate(trace["marker"]["size"]) if size] == [30]
+    assert trace["cliponaxis"] is False
 
 
 def test_a_heatmap_shows_what_fell_into_each_bucket(read: _Reader) -> None:
