@@ -53,11 +53,25 @@ class Package(Strict):
     programs: Mapping[str, str]
 
 
+class Container(Strict):
+    """How the image is run: its user as uid:gid, and what can be asked in it whether it is ready.
+
+    In `health`, $PORT and $READY are the port and the URL of the service's ready endpoint. `entrypoint` is there where
+    the image's own does more than start the program; `home` is what `{home}` in arguments means.
+    """
+
+    user: str
+    health: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    home: str = ""
+
+
 class Product(Strict):
     """One product: `version` and `image` are what users run; `programs` is what a build without a release makes."""
 
     version: str
     image: str | None = None
+    container: Container | None = None
     optional: bool = False
     # Installed only by whoever asks for it by name.
     on_demand: bool = False

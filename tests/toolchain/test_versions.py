@@ -24,6 +24,11 @@ def test_go_mod_holds_the_modules_that_files_are_copied_from(module: Module) -> 
     assert [carrier for carrier in module.copies.values() if f"\t{carrier} v" not in text] == []
 
 
+# Programs that nobody runs in a container.
+BARE = {"alertroutes", "jsonnet", "lokitool", "pulumi", "registry"}
+IMAGES = {"busybox", "python"}
+
+
 def test_every_go_module_is_in_the_table() -> None:
     assert sorted(MODULES) == sorted(folder.name for folder in GO.iterdir())
 
@@ -68,21 +73,32 @@ def test_names_of_architectures_follow_the_publisher() -> None:
 
 
 def test_a_product_without_a_release_is_built_and_names_its_programs() -> None:
-    own = {name: product for name, product in table().items() if product.release is None}
+    own = {name: product for name, product in table().items() if product.release is None and name not in IMAGES}
     assert {name: product.names for name, product in own.items()} == {
         "alertroutes": ("alertroutes",),
+        "caddy": ("caddy",),
+        "cadvisor": ("cadvisor",),
         "jsonnet": ("jsonnet",),
+        "registry": ("registry",),
     }
     assert all(product.build and (product.optional or product.on_demand) for product in own.values())
+
+
+def test_what_is_only_an_image_is_installed_by_nobody() -> None:
+    assert {name for name, product in table().items() if not (product.release or product.build)} == IMAGES
+    assert all(table()[name].on_demand and table()[name].image for name in IMAGES)
+
+
+def test_every_image_says_how_it_is_run() -> None:
+    products = table().values()
+    assert [product.image for product in products if (product.image is None) != (product.container is None)] == []
 
 
 def test_images_carry_the_version_users_run() -> None:
     tags = {
         name: product.image.rpartition(":")[2].removeprefix("v") for name, product in table().items() if product.image
     }
-    assert tags == {
-        name: table()[name].version for name in table() if name not in ("alertroutes", "jsonnet", "lokitool", "pulumi")
-    }
+    assert tags == {name: table()[name].version for name in table() if name not in BARE}
 
 
 def test_a_misspelt_key_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
