@@ -1,0 +1,209 @@
+"""`make rehearse ENV=dev`: the Docker target where neither image registries nor Pulumi's plugins can be reached.
+
+All is real but the plugin and where the images come from: an engine, one of its own where none runs; a registry; images
+of the programs of this machine by the official names; and the stand-in for the provider. It stays until `make down`.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import psutil
+import yaml
+from docker.errors import DockerException
+from rich.console import Console
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from standins import images
+from standins.engine import engine
+from standins.registry import registry
+from toolchain import pulumi
+
+ROOT = Path(__file__).resolve().parents[2]
+_SECONDS_TO_START = 900
+_SECONDS_TO_END = 180
+_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What an environment stands on: `host` is the engine's address, `registry` HOST:PORT, `provider` a port."""
+
+    host: str
+    client: docker.DockerClient
+    registry: str
+    provider: int
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What Pulumi and ./watchstack find in their environment."""
+        return {"DOCKER_HOST": self.host, "PULUMI_DEBUG_PROVIDERS": f"docker:{self.provider}"}
+
+    def settings(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """What is other in a stack file with these settings. Prometheus is published, for there is no Grafana."""
+        socket = Path(self.host.removeprefix("unix://"))
+        here = {
+            "data_root": str(self.client.info()["DockerRootDir"]),
+            "socket": str(socket),
+            "socket_group": socket.stat().st_gid,
+            "publish": ["prometheus"],
+        }
+        return {
+            "docker": {**own.get("docker", {}), **here},
+            "grafana": {"enabled": False},
+            "registry": {"address": self.registry},
+        }
+
+
+@contextmanager
+def ground(directory: Path, *, running: bool = False) -> Iterator[Ground]:
+    """With all it has in `directory`. `running`: an engine that runs is used, before one is started."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with _engine(directory / "engine", running=running) as host, registry(directory / "registry") as address:
+        images.push(address)
+        with provider(host, directory / "provider.log") as port:
+            client = docker.DockerClient(base_url=host)
+            yield Ground(host=host, client=client, registry=address, provider=port)
+
+
+@contextmanager
+def _engine(directory: Path, *, running: bool) -> Iterator[str]:
+    if running and (host := _found()):
+        yield host
+    else:
+        with engine(directory) as there:
+            yield there.host
+
+
+def _found() -> str | None:
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    try:
+        docker.DockerClient(base_url=host, timeout=5).ping()
+    except DockerException:
+        return None
+    return host
+
+
+@contextmanager
+def provider(host: str, log: Path) -> Iterator[int]:
+    """The port of a stand-in for the provider of an engine."""
+    own = {**os.environ, "DOCKER_HOST": host, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    command = [sys.executable, "-m", "standins.docker_provider"]
+    with (
+        log.open("w") as said,
+        subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=said, text=True) as server,
+    ):
+        try:
+            assert server.stdout
+            yield int(server.stdout.readline())
+        finally:
+            server.terminate()
+
+
+def _place(environment: str) -> Path:
+    return ROOT / ".watchstack" / "rehearsal" / environment
+
+
+def _variables(environment: str) -> Path:
+    """Read by the Makefile: while it is there, `make up`, `down` and `preview` are about the rehearsal."""
+    return _place(environment).with_suffix(".mk")
+
+
+def hold(environment: str) -> None:
+    """Be the ground of a rehearsal until SIGTERM."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    stack_file = ROOT / "stacks" / "env" / f"Pulumi.{environment}.yaml"
+    config = yaml.safe_load(stack_file.read_text(encoding="utf-8"))["config"]
+    own = {key.removeprefix("watchstack:"): value for key, value in config.items()}
+    with ground(_place(environment), running=True) as found:
+        changes = {f"watchstack:{key}": json.dumps(value) for key, value in found.settings(own).items()}
+        changes["watchstack:target"] = "docker"
+        lines = [f"export {name} := {value}" for name, value in found.variables.items()]
+        lines.append("CONFIG += " + " ".join(f"-c '{key}={value}'" for key, value in changes.items()))
+        new = _variables(environment).with_suffix(".new")
+        new.write_text("\n".join([*lines, f"REHEARSAL := {os.getpid()}"]) + "\n")
+        new.rename(_variables(environment))
+        ended.wait()
+        _variables(environment).unlink()
+
+
+def start(environment: str) -> int:
+    """Start the ground in the background, and return once it is there."""
+    pulumi.stack_file(environment)
+    _console.print(
+        "This is a rehearsal: the images hold programs of this machine, under the official names and in the versions "
+        "that are installed here, and a stand-in does what Pulumi's Docker plugin does. There is no Grafana."
+    )
+    if _variables(environment).exists():
+        return 0
+    _place(environment).mkdir(parents=True, exist_ok=True)
+    log = _place(environment) / "rehearsal.log"
+    own = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    with log.open("w") as said, _console.status("starting an engine and a registry, and making images"):
+        holder = subprocess.Popen(
+            [sys.executable, "-m", "standins.rehearse", environment, "--hold"],
+            env=own,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        _until(lambda: _variables(environment).exists() or holder.poll() is not None, _SECONDS_TO_START)
+    if not _variables(environment).exists():
+        _console.print(f"the rehearsal does not start; {log}:\n{log.read_text()[-2000:]}", style="red", markup=False)
+        return 1
+    return 0
+
+
+def end(environment: str) -> int:
+    """End the ground of a rehearsal, if there is one, and all it has."""
+    if not _variables(environment).exists():
+        return 0
+    words = _variables(environment).read_text().splitlines()[-1]
+    holder = psutil.Process(int(words.rpartition(" ")[2]))
+    with _console.status("ending the rehearsal"):
+        holder.terminate()
+        psutil.wait_procs([holder], timeout=_SECONDS_TO_END)
+    _remove(_place(environment))
+    pulumi.tidy()
+    return 0
+
+
+def _remove(place: Path) -> None:
+    subprocess.run(["rm", "-rf", str(place)], check=True)  # noqa: S607 - files of root's engine, whatever their modes
+    if not any(place.parent.iterdir()):
+        place.parent.rmdir()
+
+
+def _until(condition: Any, seconds: float) -> None:
+    Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(0.2), retry=retry_if_result(lambda done: not done))(
+        condition
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m standins.rehearse", description=__doc__)
+    parser.add_argument("environment")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--hold", action="store_true", help="be the ground, until SIGTERM")
+    what.add_argument("--end", action="store_true", help="end it")
+    asked = parser.parse_args()
+    if asked.hold:
+        hold(asked.environment)
+        return 0
+    return end(asked.environment) if asked.end else start(asked.environment)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
