@@ -52,6 +52,21 @@ KINDS = (
         "a path from the root of the repository, or of the disk, without `..`",
         ("monitoring/checkout.slo.yml", "monitoring/node-mixin"),
     ),
+    Kind(
+        "registry",
+        settings.RegistryAddress,
+        "a host, with a port and a path where there are",
+        ("registry.example.org/mirror", "127.0.0.1:5000"),
+    ),
+    Kind(
+        "engine",
+        settings.EngineUrl,
+        "a URL that begins with `unix://`, `tcp://` or `ssh://`",
+        ("unix:///var/run/docker.sock", "ssh://ops@monitoring.example.org"),
+    ),
+    Kind("domain", settings.Domain, "a host name, in small letters", ("grafana.example.org", "localhost")),
+    Kind("directory", settings.Directory, "a path from the root of the disk", ("/var/lib/docker",)),
+    Kind("address", settings.IpAddress, "an IP address", ("127.0.0.1", "10.0.0.4")),
     Kind("label", names.Label, "letters, digits and underscores, no digit first", ("cluster", "team_2")),
 )
 

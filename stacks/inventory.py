@@ -6,11 +6,13 @@ from apps import Process, Profile
 from dashboards import Dashboard
 from stacks import routing
 from stacks.routing import Reach
-from stacks.service import PLATFORM, File, Ground, LogSource, Service, replica_name
+from stacks.service import PLATFORM, ContainerLogs, File, Ground, LogSource, Service, replica_name
 from stacks.services import (
     alertmanager,
+    cadvisor,
     capture,
     collector,
+    door,
     grafana,
     jaeger,
     loki,
@@ -20,7 +22,36 @@ from stacks.services import (
     redis_exporter,
     workload,
 )
-from stacks.settings import Email, PostgresExporter, RedisExporter, Settings
+from stacks.settings import Door, Email, PostgresExporter, RedisExporter, Settings
+from stacks.strict import Refused, nearest
+
+# The one that nobody writes into a URL.
+HTTPS_PORT = 443
+
+
+def ground(settings: Settings) -> Ground:
+    """How the services of an environment find each other, and people find them."""
+    if settings.target != "docker":
+        return Ground(target=settings.target, port_offset=settings.port_offset)
+    wanted = settings.docker.door
+    doors = {name: _door_url(wanted) for name in (door.NAME, wanted.before)} if wanted else {}
+    published = [name for kind in settings.docker.publish for name in _names_of(settings, kind) if name not in doors]
+    return Ground(
+        target="docker",
+        port_offset=settings.port_offset,
+        published=(*published, *([door.NAME] if wanted else [])),
+        machine=settings.docker.address,
+        doors=doors,
+    )
+
+
+def _door_url(wanted: Door) -> str:
+    return f"https://{wanted.domain}" + (f":{wanted.port}" if wanted.port != HTTPS_PORT else "")
+
+
+def _names_of(settings: Settings, kind: str) -> list[str]:
+    """The names of the replicas of a service, or its own."""
+    return [name for name, of in _replicas(settings).items() if of == kind] or [kind]
 
 
 def simulated(settings: Settings, profiles: Sequence[Profile]) -> dict[str, Process]:
@@ -37,8 +68,10 @@ def names(settings: Settings, simulated: Mapping[str, Process], missing: Mapping
     """The services that will run: what logs come from, and what rules and panels may rely on."""
     wanted = {
         **dict.fromkeys(_replicas(settings), True),
+        cadvisor.NAME: settings.target == "docker" and settings.docker.container_metrics,
         capture.NAME: settings.capture.enabled,
         collector.NAME: settings.loki.enabled or settings.jaeger.enabled,
+        door.NAME: settings.target == "docker" and settings.docker.door is not None,
         grafana.NAME: settings.grafana.enabled and grafana.NAME not in missing,
         jaeger.NAME: settings.jaeger.enabled,
         loki.NAME: settings.loki.enabled,
@@ -80,6 +113,8 @@ def describe(
     """
     servers = exporters(settings)
     described = alertmanager.services(settings, ground, profiles, to, pages if grafana.NAME in names else {})
+    if cadvisor.NAME in names:
+        described.append(cadvisor.service(ground, settings.docker))
     if capture.NAME in names:
         described.append(capture.service(ground))
     if loki.NAME in names:
@@ -95,7 +130,10 @@ def describe(
         described.append(make_exporter.service(ground, server))
     otlp = ground.url(collector.NAME, collector.OTLP_HTTP) if jaeger.NAME in names else None
     return described + [
-        workload.service(ground, process, otlp, to.generated, servers) for process in simulated.values()
+        workload.service(ground, process, profile.system, otlp, to.generated, servers)
+        for profile in profiles
+        for process in profile.workload
+        if process.service in simulated
     ]
 
 
@@ -122,12 +160,27 @@ def _mail(settings: Settings, ground: Ground) -> Email | None:
 
 
 def _collector(settings: Settings, ground: Ground, profiles: Sequence[Profile], names: frozenset[str]) -> Service:
+    logs = ContainerLogs(environment=settings.environment, directory=f"{settings.docker.data_root}/containers")
     return collector.service(
         ground,
-        _log_sources(names, _replicas(settings), profiles),
+        logs if ground.target == "docker" else _log_sources(names, _replicas(settings), profiles),
         _loki_url(ground) if loki.NAME in names else None,
         ground.address(jaeger.NAME, jaeger.OTLP_GRPC) if jaeger.NAME in names else None,
     )
+
+
+def doors(settings: Settings, ground: Ground, running: Sequence[Service]) -> list[Service]:
+    """The front door, if there is one. Refused if there is no page behind it."""
+    wanted = settings.docker.door
+    if wanted is None or settings.target != "docker":
+        return []
+    pages = {service.name: service.port(service.page.port) for service in running if service.page}
+    if wanted.before not in pages:
+        raise Refused(
+            f"watchstack:docker.door.before: {wanted.before!r} has no page in this environment; "
+            f"{nearest(wanted.before, list(pages))}"
+        )
+    return [door.service(ground, wanted, ground.address(wanted.before, pages[wanted.before]))]
 
 
 def grafana_with(settings: Settings, ground: Ground, boards: Sequence[Dashboard]) -> Service:

@@ -13,7 +13,7 @@ from stacks import boards, fast_forward, inventory, jobs, objectives, packs, rou
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, grafana, loki, prometheus
+from stacks.services import alertmanager, door, grafana, loki, prometheus
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
@@ -53,6 +53,32 @@ class Plan:
         ground = self.ground.replica(service.replica)
         return ground.url(service.name, service.port(endpoint.port), endpoint.path)
 
+    @property
+    def published(self) -> dict[str, int]:
+        """The port of the machine that a service's page is published on, for services in containers, by name."""
+        return {
+            service.name: self._published_port(service, service.page)
+            for service in self.services
+            if service.page and service.name in self.ground.published
+        }
+
+    def _published_port(self, service: Service, page: Endpoint) -> int:
+        if service.name == door.NAME and self.settings.docker.door:
+            return self.settings.docker.door.port
+        return service.port(page.port) + self.ground.replica(service.replica).port_offset
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """Where a person can look at a service, by name: all of them on this machine, else what is published."""
+        shown = [service for service in self.services if not self.ground.contained or service.name in self.published]
+        return {
+            service.name: self.ground.replica(service.replica).page(
+                service.name, service.port(service.page.port), service.page.path
+            )
+            for service in shown
+            if service.page
+        }
+
     def replicas(self, kind: str) -> list[Service]:
         """The running services that do the same as the one of that name, and that one."""
         return [service for service in self.services if service.kind == kind]
@@ -64,7 +90,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     `missing` names the products that cannot be had here, with the reason. Refused where the settings
     ask for what there is not: a system, a pack's version, an alert to override, a secret.
     """
-    ground = Ground(target=settings.target, port_offset=settings.port_offset)
+    ground = inventory.ground(settings)
     at = fast_forward.pace(settings)
     profiles = tuple(routing.chosen(apps.profile(system), settings.receivers) for system in settings.systems)
     simulated = inventory.simulated(settings, profiles)
@@ -92,6 +118,7 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     deployed = [fast_forward.rule_file(file, at) for file in (*files, *made)]
     alertmanagers = alertmanager.addresses(settings, ground)
     running += prometheus.services(settings, ground, scraped, _of_prometheus(deployed), alertmanagers)
+    running += inventory.doors(settings, ground, running)
 
     pruned |= without_data
     plan = Plan(
@@ -152,7 +179,7 @@ def _jobs(
 def _dashboard_pages(ground: Ground, shown: Sequence[Dashboard]) -> dict[str, str]:
     """The address of the first dashboard of each system."""
     first = {dashboard.folder: dashboard.uid for dashboard in reversed(shown)}
-    return {folder: ground.url(grafana.NAME, grafana.PORT, f"/d/{uid}") for folder, uid in first.items()}
+    return {folder: ground.page(grafana.NAME, grafana.PORT, f"/d/{uid}") for folder, uid in first.items()}
 
 
 def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
@@ -198,5 +225,8 @@ def _demand(plan: Plan, to: Reach, written: Sequence[str]) -> None:
         for secret in service.secrets
         if not secret.generated and secret.secret not in plan.settings.secrets
     ]
+    registry = plan.settings.registry
+    if registry and registry.password and registry.password not in plan.settings.secrets:
+        problems.append(f"watchstack:secrets.{registry.password}: missing; watchstack:registry.password names it")
     if problems:
         raise Refused("\n".join(problems))

@@ -60,6 +60,30 @@ class Volume:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a service may take of its machine, where something can hold it to that: bytes and processors."""
+
+    memory: int = 256 * 2**20
+    cpus: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """What a service in a container sees of the machine under it. On `local` it sees all of it anyway.
+
+    `mounts` are directories of the machine by their place in the container, all read-only. With `network` the service
+    has the network of the machine. `capabilities` are those of Linux that it needs: with most, it runs as root.
+    `groups` are those of the machine that its user joins, by number.
+    """
+
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    network: bool = False
+    devices: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Endpoint:
     port: str
     path: str
@@ -115,11 +139,31 @@ class LogSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContainerLogs:
+    """What the containers of an environment print: files of the Docker Engine in this directory of the machine.
+
+    The engine writes the labels of a container beside each line.
+    """
+
+    environment: str
+    directory: str
+
+
+# The label of a container with each of these; ENVIRONMENT and SERVICE are on whatever else belongs to one, too.
+ENVIRONMENT = "watchstack.environment"
+SERVICE = "watchstack.service"
+KIND = "watchstack.kind"
+SYSTEM = "watchstack.system"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Service:
     """One program. `args` follow the program's name; `product` is its row in `toolchain/versions.yaml`.
 
     `aliases` are names under which others reach it besides its own. No secret stands in `environment`.
-    `replica` counts the services of one `kind`, which do the same.
+    `replica` counts the services of one `kind`, which do the same. `system` is what its log lines are of.
+    `outbound`: it reaches what is outside the environment, as well as the other services. `borrows` are volumes of
+    other services that it uses too, by the other's name and the path.
     """
 
     name: str
@@ -137,6 +181,11 @@ class Service:
     metrics: Endpoint | None = None
     page: Endpoint | None = None
     aliases: tuple[str, ...] = ()
+    system: str = PLATFORM
+    limits: Limits = Limits()
+    outbound: bool = False
+    borrows: tuple[tuple[str, str], ...] = ()
+    host: Host | None = None
 
     @property
     def kind(self) -> str:
@@ -149,29 +198,51 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """How services find each other on a target: by name, or on this machine by a block of ports."""
+    """How services find each other on a target: by name, or on this machine by a block of ports.
+
+    `hosts` are addresses in place of names, for who asks from outside of the environment. `published` are the services
+    in containers whose pages people reach, at this address of the `machine`; of those in `doors`, at these URLs.
+    """
 
     target: Literal["local", "docker", "kubernetes"]
     port_offset: int = 0
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    published: tuple[str, ...] = ()
+    machine: str = "127.0.0.1"
+    doors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def contained(self) -> bool:
+        """Whether services run in containers, and their output is the engine's to keep."""
+        return self.target != "local"
 
     def replica(self, number: int) -> "Ground":
         """The ground of a replica of a service: on this machine each has ports of its own."""
         return replace(self, port_offset=self.port_offset + REPLICA_PORTS * (number - 1))
 
     def bind(self, number: int) -> int:
-        return number + (self.port_offset if self.target == "local" else 0)
+        return number + (0 if self.contained else self.port_offset)
 
     def listen(self, number: int) -> str:
         """`host:port` that a service listens on."""
-        host = "127.0.0.1" if self.target == "local" else "0.0.0.0"  # noqa: S104 - inside its own network
+        host = "0.0.0.0" if self.contained else "127.0.0.1"  # noqa: S104 - inside its own network
         return f"{host}:{self.bind(number)}"
 
     def address(self, service: str, number: int) -> str:
         """`host:port` at which other services reach it."""
-        return f"{'127.0.0.1' if self.target == 'local' else service}:{self.bind(number)}"
+        host = self.hosts.get(service, service) if self.contained else "127.0.0.1"
+        return f"{host}:{self.bind(number)}"
 
     def url(self, service: str, number: int, path: str = "") -> str:
         return f"http://{self.address(service, number)}{path}"
+
+    def page(self, service: str, number: int, path: str = "") -> str:
+        """Where people reach a page of a service; where other services do, if it is not published."""
+        if service in self.doors:
+            return f"{self.doors[service]}{path}"
+        if self.contained and service in self.published:
+            return f"http://{self.machine}:{number + self.port_offset}{path}"
+        return self.url(service, number, path)
 
 
 def replica_name(name: str, number: int) -> str:

@@ -28,6 +28,11 @@ HostPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$")]
 Target = Annotated[str, Field(pattern=r"^(https?://[A-Za-z0-9.\-\[\]:]+|[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$")]
 Smarthost = Annotated[str, Field(pattern=r"^(capture|[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})$")]
 Mail = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+RegistryAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[a-z0-9._\-/]+)?$")]
+EngineUrl = Annotated[str, Field(pattern=r"^(unix|tcp|ssh)://.+$")]
+Domain = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+Directory = Annotated[str, Field(pattern=r"^/[\w./-]+$")]
+IpAddress = Annotated[str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$|^[0-9a-fA-F:]*:[0-9a-fA-F:]*$")]
 
 
 def _without_steps_back(path: str) -> str:
@@ -149,6 +154,71 @@ class Email(Strict):
 
 class Switch(Strict):
     enabled: bool = Field(default=True, description="Run it.")
+
+
+class Registry(Strict):
+    """Where images come from, in place of the registries of their publishers."""
+
+    address: RegistryAddress = Field(
+        description="Host, port and path of a mirror: `docker.io/prom/prometheus` becomes `ADDRESS/prom/prometheus`.",
+        examples=["registry.example.org/mirror"],
+    )
+    username: str | None = Field(default=None, description="To log in with.")
+    password: SecretName | None = Field(default=None, description="Name of the secret with the password.")
+
+    @model_validator(mode="after")
+    def _both(self) -> "Registry":
+        if (self.username is None) != (self.password is None):
+            raise ValueError("give both `username` and `password`, or neither")
+        return self
+
+
+class Door(Strict):
+    """Caddy before a page, with TLS and a password."""
+
+    domain: Domain = Field(description="The name that people reach it by.", examples=["grafana.example.org"])
+    before: ServiceName = Field("grafana", description="The service whose page is behind it.")
+    users: SecretName = Field(
+        description="Name of the secret with a line for each user: a name, and what `caddy hash-password` prints."
+    )
+    email: Mail | None = Field(
+        default=None,
+        description="Where Let's Encrypt writes to. Without it, Caddy makes certificates of its own.",
+    )
+    port: int = Field(default=443, ge=1, le=65535, description="The port of the machine.")
+
+
+class Docker(Strict):
+    """On `docker`: the engine, and what an environment shows of itself and sees of the machine."""
+
+    engine: EngineUrl | None = Field(
+        default=None,
+        description="The engine. Without it, the one that `DOCKER_HOST` names, or else this machine's.",
+        examples=["ssh://ops@monitoring.example.org"],
+    )
+    data_root: Directory = Field(
+        "/var/lib/docker", description="Where the engine keeps its data: the log files of containers are below it."
+    )
+    publish: tuple[ServiceName, ...] = Field(
+        ("grafana",), description="The services whose page can be reached from outside, on its port and `port_offset`."
+    )
+    address: IpAddress = Field("127.0.0.1", description="The address of the machine that they are published on.")
+    door: Door | None = Field(default=None, description="What is published in place of a service.")
+    container_metrics: bool = Field(
+        default=False, description="Run cAdvisor, which sees the whole machine and asks the engine's socket."
+    )
+    discover: bool = Field(
+        default=False,
+        description="Scrape containers with the labels `watchstack.environment` and `watchstack.scrape`, which "
+        "Prometheus finds by asking the engine's socket.",
+    )
+    socket: Directory = Field("/var/run/docker.sock", description="That socket, on the engine's machine.")
+    socket_group: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="The number of the group that may use it: `stat -c %g /var/run/docker.sock`.",
+    )
 
 
 class NewPanel(Strict):
@@ -287,6 +357,12 @@ class Settings(Strict):
         description="For drills: how many times shorter all ranges and waits of rules and routes are. "
         "Not with `durable`.",
     )
+    unlocked: bool = Field(
+        default=False,
+        description="On `docker` and `kubernetes`: the volumes of a `durable` environment may be deleted.",
+    )
+    registry: Registry | None = Field(default=None, description="A mirror of the registries of the images.")
+    docker: Docker = Field(Docker(), description="The Docker Engine and what it publishes.")
     external_labels: dict[Label, str] = Field(
         {},
         description="Labels on everything that leaves this Prometheus. `cluster` and `environment` are the "

@@ -55,7 +55,7 @@ def _service(
             "--storage.path=data",
             f"--data.retention={settings.alertmanager.retention}",
             f"--web.listen-address={place.listen(PORT)}",
-            f"--web.external-url={place.url(name, PORT)}",
+            f"--web.external-url={place.page(name, PORT)}",
             *cluster,
             # The name of the receiver in its metrics is how `./watchstack fire` knows who was told.
             "--enable-feature=utf8-strict-mode,receiver-name-in-metrics",
@@ -76,6 +76,7 @@ def _service(
         ),
         metrics=Endpoint(port="http", path="/metrics"),
         page=Endpoint(port="http", path="/"),
+        outbound=True,
     )
 
 

@@ -1,8 +1,26 @@
-"""OpenTelemetry Collector: reads every service's log files, takes OTLP, hands logs to Loki and traces to Jaeger."""
+"""OpenTelemetry Collector: reads what every service logs, takes OTLP, hands logs to Loki and traces to Jaeger."""
 
+import json
 from collections.abc import Sequence
 
-from stacks.service import Endpoint, File, Ground, LogSource, Port, Reload, Service, Volume, to_yaml
+from stacks.service import (
+    ENVIRONMENT,
+    KIND,
+    SERVICE,
+    SYSTEM,
+    ContainerLogs,
+    Endpoint,
+    File,
+    Ground,
+    Host,
+    Limits,
+    LogSource,
+    Port,
+    Reload,
+    Service,
+    Volume,
+    to_yaml,
+)
 
 NAME = "otel-collector"
 OTLP_GRPC = 4317
@@ -10,6 +28,10 @@ OTLP_HTTP = 4318
 METRICS = 8888
 HEALTH = 13133
 QUEUE = 256 * 2**20
+# Where it sees the directory with the engine's log files.
+_CONTAINERS = "/containers"
+# Log lines: of files, or of containers.
+Sources = Sequence[LogSource] | ContainerLogs
 
 # Prometheus, Alertmanager and node_exporter write `time`, Loki and the collector `ts`.
 _RFC3339 = "2006-01-02T15:04:05.999999999Z07:00"
@@ -53,7 +75,7 @@ _WAITS = {
 }
 
 
-def service(ground: Ground, sources: Sequence[LogSource], loki: str | None, jaeger: str | None) -> Service:
+def service(ground: Ground, sources: Sources, loki: str | None, jaeger: str | None) -> Service:
     """`loki` is the URL of Loki, `jaeger` the host:port of Jaeger's OTLP receiver; at least one of them."""
     return Service(
         name=NAME,
@@ -73,11 +95,20 @@ def service(ground: Ground, sources: Sequence[LogSource], loki: str | None, jaeg
         # No metric tells of a reload; the start time in the health answer does.
         reload=Reload(at=Endpoint(port="health", path="/"), proof="upSince"),
         metrics=Endpoint(port="metrics", path="/metrics"),
+        limits=Limits(memory=512 * 2**20),
+        host=_sight(sources) if loki else None,
     )
 
 
-def _config(ground: Ground, sources: Sequence[LogSource], loki: str | None, jaeger: str | None) -> dict[str, object]:
-    files = {f"file_log/{source.instance}": _file_log(source) for source in sources}
+def _sight(sources: Sources) -> Host | None:
+    """The engine's log files are root's, and nobody else may list them."""
+    if not isinstance(sources, ContainerLogs):
+        return None
+    return Host(mounts={_CONTAINERS: sources.directory}, capabilities=("DAC_READ_SEARCH",))
+
+
+def _config(ground: Ground, sources: Sources, loki: str | None, jaeger: str | None) -> dict[str, object]:
+    files = _receivers(sources)
     otlp = {
         "grpc": {"endpoint": ground.listen(OTLP_GRPC)},
         "http": {"endpoint": ground.listen(OTLP_HTTP)},
@@ -114,6 +145,40 @@ def _config(ground: Ground, sources: Sequence[LogSource], loki: str | None, jaeg
 
 def _pipeline(receivers: list[str], exporter: str) -> dict[str, object]:
     return {"receivers": receivers, "processors": ["memory_limiter", "batch"], "exporters": [exporter]}
+
+
+def _receivers(sources: Sources) -> dict[str, object]:
+    if isinstance(sources, ContainerLogs):
+        return {"file_log/containers": _container_logs(sources)}
+    return {f"file_log/{source.instance}": _file_log(source) for source in sources}
+
+
+def _container_logs(sources: ContainerLogs) -> dict[str, object]:
+    """Lines of the environment's containers, and of those that others gave its label, by the labels beside each."""
+    label = 'attributes.attrs["{}"]'.format
+    kind = f"{label(KIND)} ?? {label(SERVICE)}"
+    resource = {"service.name": kind, "app": kind, "system": f'{label(SYSTEM)} ?? "{sources.environment}"'}
+    own = f"attributes.attrs != nil and {label(ENVIRONMENT)} == {json.dumps(sources.environment)}"
+    replica = {"if": f"{label(KIND)} != nil and {label(KIND)} != {label(SERVICE)}"}
+    return {
+        "include": [f"{_CONTAINERS}/*/*-json.log"],
+        "start_at": "beginning",
+        "storage": "file_storage",
+        "include_file_name": False,
+        "operators": [
+            {"type": "container", "format": "docker", "add_metadata_from_filepath": False},
+            {"type": "filter", "expr": f"not ({own})"},
+            *(_add(f'resource["{name}"]', value) for name, value in resource.items()),
+            {**_add('resource["service.instance.id"]', label(SERVICE)), **replica},
+            {"type": "remove", "field": "attributes.attrs"},
+            _add("body", r'trimSuffix(body, "\n")'),
+            *(dict(operator) for operator in _OPERATORS),
+        ],
+    }
+
+
+def _add(field: str, expression: str) -> dict[str, object]:
+    return {"type": "add", "field": field, "value": f"EXPR({expression})"}
 
 
 def _file_log(source: LogSource) -> dict[str, object]:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stacks.service import Endpoint, File, Ground, Port, SecretFile, Service, Volume, to_yaml
+from stacks.service import Endpoint, File, Ground, Limits, Port, SecretFile, Service, Volume, to_yaml
 
 NAME = "grafana"
 PORT = 3000
@@ -77,6 +77,7 @@ def service(ground: Ground, sources: Sources, dashboards: Sequence[File]) -> Ser
         ready=Endpoint(port="http", path="/api/health"),
         metrics=Endpoint(port="http", path="/metrics"),
         page=Endpoint(port="http", path="/"),
+        limits=Limits(memory=512 * 2**20),
     )
 
 
@@ -89,7 +90,7 @@ def _ini(ground: Ground) -> str:
             "plugins": "data/plugins",
             "provisioning": "etc/provisioning",
         },
-        "server": {"http_addr": host, "http_port": port, "root_url": ground.url(NAME, PORT, "/")},
+        "server": {"http_addr": host, "http_port": port, "root_url": ground.page(NAME, PORT, "/")},
         "security": {"admin_user": "admin", "admin_password": f"$__file{{secrets/{PASSWORD}}}"},
         "users": {"allow_sign_up": "false"},
         "auth.anonymous": {"enabled": "false"},

@@ -1,6 +1,6 @@
 """Jaeger: keeps the traces, in one process with Badger on its own disk, for as long as asked."""
 
-from stacks.service import Endpoint, File, Ground, Port, Reload, Service, Volume, to_yaml
+from stacks.service import Endpoint, File, Ground, Limits, Port, Reload, Service, Volume, to_yaml
 from stacks.services.collector import reader
 from stacks.settings import Settings
 from stacks.units import seconds, size_bytes
@@ -34,6 +34,7 @@ def service(settings: Settings, ground: Ground) -> Service:
         reload=Reload(at=Endpoint(port="health", path="/status"), proof="start_time"),
         metrics=Endpoint(port="metrics", path="/metrics"),
         page=Endpoint(port="ui", path="/"),
+        limits=Limits(memory=1024 * 2**20, cpus=2),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stacks.service import Endpoint, File, Ground, Port, Service, Volume, to_yaml
+from stacks.service import Endpoint, File, Ground, Limits, Port, Service, Volume, to_yaml
 from stacks.services.prometheus import external_labels
 from stacks.settings import Settings
 from stacks.units import size_bytes
@@ -37,6 +37,7 @@ def service(settings: Settings, ground: Ground, rules: Sequence[File], alertmana
         volumes=(Volume(path="data", size=size_bytes(settings.loki.volume)),),
         ready=Endpoint(port="http", path="/ready"),
         metrics=Endpoint(port="http", path="/metrics"),
+        limits=Limits(memory=1024 * 2**20, cpus=2),
     )
 
 

@@ -1,9 +1,13 @@
 """node-exporter: metrics of the host."""
 
-from stacks.service import Endpoint, Ground, Port, Service
+from stacks.service import Endpoint, Ground, Host, Limits, Port, Service
 
 NAME = "node-exporter"
 PORT = 9100
+
+# In a container: where it sees the file systems of the machine, and the files of its kernel among them.
+_MACHINE = "/host"
+_PATHS = (f"--path.rootfs={_MACHINE}", f"--path.procfs={_MACHINE}/proc", f"--path.sysfs={_MACHINE}/sys")
 
 # Mounts that hold no data of the host's own.
 _SKIPPED = r"^/(dev|proc|run|sys|snap|var/lib/(docker|containers|kubelet)/.+)($|/)"
@@ -17,9 +21,12 @@ def service(ground: Ground) -> Service:
         args=(
             f"--web.listen-address={ground.listen(PORT)}",
             f"--collector.filesystem.mount-points-exclude={_SKIPPED}",
+            *(_PATHS if ground.contained else ()),
             "--log.format=json",
         ),
         ports=(Port(name="http", number=PORT),),
         ready=Endpoint(port="http", path="/"),
         metrics=Endpoint(port="http", path="/metrics"),
+        limits=Limits(memory=128 * 2**20, cpus=0.5),
+        host=Host(mounts={_MACHINE: "/"}, network=True),
     )

@@ -23,4 +23,5 @@ def service(ground: Ground, wanted: PostgresExporter) -> Service:
         ports=(Port(name="http", number=PORT),),
         secrets=(SecretFile(path=PASSWORD, secret=wanted.password),),
         ready=Endpoint(port="http", path="/"),
+        outbound=True,
     )

@@ -9,6 +9,8 @@ from stacks.service import (
     Endpoint,
     File,
     Ground,
+    Host,
+    Limits,
     Port,
     Reload,
     ScrapeJob,
@@ -20,6 +22,7 @@ from stacks.service import (
     replicas,
     to_yaml,
 )
+from stacks.services import docker_discovery
 from stacks.settings import Settings
 from stacks.units import size_bytes, size_text
 
@@ -33,6 +36,10 @@ REPLICA = "replica"
 
 # The write-ahead log and the block being made count for nothing in retention.size, so a fifth is left to them.
 SAMPLES_SHARE = 0.8
+
+# Of a target, and in memory of a series: what the head block holds, doubled for queries and the garbage collector.
+SERIES = 1500
+SERIES_BYTES = 16 * 2**10
 
 # A target that goes wrong must not take the server with it.
 LIMITS = {
@@ -95,7 +102,7 @@ def _service(
             "--config.file=etc/prometheus.yml",
             "--storage.tsdb.path=data",
             f"--web.listen-address={ground.listen(PORT)}",
-            f"--web.external-url={ground.url(name, PORT)}",
+            f"--web.external-url={ground.page(name, PORT)}",
             "--enable-feature=exemplar-storage",
             "--log.format=json",
         ),
@@ -114,6 +121,9 @@ def _service(
         ),
         metrics=Endpoint(port="http", path="/metrics"),
         page=Endpoint(port="http", path="/"),
+        limits=Limits(memory=_memory(jobs), cpus=2),
+        outbound=True,
+        host=_sight(settings),
     )
 
 
@@ -136,8 +146,28 @@ def _config(
         "storage": {"tsdb": {"retention": {"time": wanted.retention, "size": sample_bytes(wanted.volume)}}},
         "rule_files": [file.path.removeprefix("etc/") for file in rules],
         "alerting": alerting,
-        "scrape_configs": [_scrape(job, fast_forward.pace(settings)) for job in jobs],
+        "scrape_configs": [_scrape(job, fast_forward.pace(settings)) for job in jobs] + _discovered(settings),
     }
+
+
+def _sight(settings: Settings) -> Host | None:
+    if not _discovers(settings):
+        return None
+    wanted = settings.docker
+    return Host(mounts={docker_discovery.SOCKET: wanted.socket}, groups=(wanted.socket_group,))
+
+
+def _discovers(settings: Settings) -> bool:
+    return settings.target == "docker" and settings.docker.discover
+
+
+def _discovered(settings: Settings) -> list[dict[str, object]]:
+    return [{**docker_discovery.job(settings.environment), **LIMITS}] if _discovers(settings) else []
+
+
+def _memory(jobs: Sequence[ScrapeJob]) -> int:
+    """Bytes: a base, and for the series of each target what a head block and its queries take of memory."""
+    return 512 * 2**20 + sum(len(job.targets) for job in jobs) * SERIES * SERIES_BYTES
 
 
 def sample_bytes(volume: str) -> str:

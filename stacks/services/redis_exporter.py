@@ -25,4 +25,5 @@ def service(ground: Ground, wanted: RedisExporter) -> Service:
         ports=(Port(name="http", number=PORT),),
         secrets=secrets,
         ready=Endpoint(port="http", path="/health"),
+        outbound=True,
     )

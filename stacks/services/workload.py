@@ -11,9 +11,9 @@ _VOLUME = 64 * 2**20
 
 
 def service(
-    ground: Ground, process: Process, otlp: str | None, generated: Collection[str], taken: Collection[str]
+    ground: Ground, process: Process, system: str, otlp: str | None, generated: Collection[str], taken: Collection[str]
 ) -> Service:
-    """Runs `workloads/<program>`. Traces go to the URL `otlp`; the ports named in `taken` others serve."""
+    """Runs `workloads/<program>` of a system. Traces go to the URL `otlp`; the ports named in `taken` others serve."""
     ports = {name: number for name, number in process.ports.items() if name not in taken}
     first = next(iter(ports))
     return Service(
@@ -29,7 +29,17 @@ def service(
         ready=Endpoint(port=first, path=process.ready),
         page=Endpoint(port=first, path="/_sim/faults") if process.faults else None,
         aliases=tuple(alias for alias in process.aliases if alias not in taken),
+        system=system,
+        borrows=_borrowed(process.data),
     )
+
+
+def _borrowed(data: str) -> tuple[tuple[str, str], ...]:
+    """The volume of another process where the data is, as `../other/data` from this one's directory."""
+    if data == "data":
+        return ()
+    _, owner, path = data.split("/", 2)
+    return ((owner, path),)
 
 
 def _arguments(ground: Ground, process: Process, ports: dict[str, int], otlp: str | None) -> Iterator[str]:
@@ -37,7 +47,9 @@ def _arguments(ground: Ground, process: Process, ports: dict[str, int], otlp: st
         yield from ("--listen", f"{name}={ground.listen(number)}")
     for peer, number in process.peers.items():
         yield from ("--peer", f"{peer}={ground.url(peer, number)}")
-    yield from ("--log-file", "log/app.log", "--seed", "1")
+    if not ground.contained:
+        yield from ("--log-file", "log/app.log")
+    yield from ("--seed", "1")
     if otlp:
         yield from ("--otlp", otlp)
     if process.drives:
