@@ -2,28 +2,39 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 ENV ?= local
 PYTHON ?= python3
+# Nobody is asked, so nothing is planned twice: `make preview` shows it, and checks refuse before anything is touched.
+AT_ONCE := --yes --skip-preview
 # An environment of another target on this one: `make up ENV=lmmc TARGET=local`.
 CONFIG = $(if $(TARGET),-c watchstack:target=$(TARGET))
+# While a rehearsal of ENV is on: its engine, its provider and its settings.
+-include .watchstack/rehearsal/$(ENV).mk
+STANDINS = PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(BIN)/python -m standins.rehearse
 export PYTHONPATH := $(CURDIR)
 # Without byte-code every start of Pulumi's Python costs three times as much, and an update starts it twice.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 REQUIREMENTS := .venv/requirements
 
-.PHONY: help up preview down tools test check fast generate engine e2e mutate benchmark
+.PHONY: help up preview down rehearse tools test check fast generate engine e2e mutate benchmark
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: tools ## install what is needed, bring up ENV (default local), on TARGET if given, and show its URLs
-	@$(BIN)/python -m toolchain.pulumi $(ENV) -- up --yes $(CONFIG)
+	@$(BIN)/python -m toolchain.pulumi $(ENV) -- up $(AT_ONCE) $(CONFIG)
 	@./watchstack status -e $(ENV) $(CONFIG)
 
 preview: tools ## what `make up` would change, text by text
 	@$(BIN)/python -m toolchain.pulumi $(ENV) -- preview --diff $(CONFIG)
 
 down: tools ## take ENV down: its processes, files, data and state
-	@$(BIN)/python -m toolchain.pulumi $(ENV) -- destroy --yes --remove
+	@$(BIN)/python -m toolchain.pulumi $(ENV) -- destroy $(AT_ONCE) --remove
+	@./watchstack audit -e $(ENV) $(CONFIG)
+	@$(if $(REHEARSAL),$(STANDINS) $(ENV) --end)
+
+rehearse: tools ## as `make up`, on Docker with stand-ins for registries and Pulumi's plugin, until `make down`
+	@$(STANDINS) $(ENV)
+	@$(MAKE) --no-print-directory up ENV=$(ENV)
 
 tools: $(REQUIREMENTS) ## install the Python environment, the Pulumi engine and the programs
 	@$(BIN)/python -m toolchain.install

@@ -8,18 +8,18 @@ import pulumi
 from pulumi.runtime import config
 
 import checks
-from stacks import plan, settings
+from stacks import plan, settings, targets
 from stacks.strict import Refused
-from stacks.targets import home, local
+from stacks.targets import home
 from toolchain.programs import ProgramMissing
 
 
 def main() -> None:
     wanted = settings.from_pulumi(config.CONFIG.get(), config.get_config_secret_keys_env(), pulumi.get_stack())
-    made = plan.make(wanted, home.missing())
+    made = plan.make(wanted, home.missing(wanted.target))
     checks.demand(made)
-    local.deploy(made)
-    pulumi.export("urls", {service.name: made.url(service, service.page) for service in made.services if service.page})
+    targets.deploy(made)
+    pulumi.export("urls", made.pages)
     pulumi.export("left_out", {left_out.what: left_out.because for left_out in made.left_out})
 
 

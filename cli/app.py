@@ -2,11 +2,13 @@
 
 import typer
 
+from cli.audit import audit
 from cli.check import check
 from cli.dashboards import dashboards
 from cli.drill import drill
 from cli.fire import fire
 from cli.picture import picture
+from cli.pin import pin
 from cli.render import render
 from cli.selftest import selftest
 from cli.status import status
@@ -18,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (check, drill, fire, picture, render, selftest, status, test):
+for verb in (audit, check, drill, fire, picture, pin, render, selftest, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
 

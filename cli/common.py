@@ -14,6 +14,7 @@ from rich.console import Console
 
 from stacks import plan, settings
 from stacks.plan import Plan
+from stacks.settings import Settings
 from stacks.strict import Refused
 from stacks.targets.home import missing
 from toolchain.programs import ProgramMissing
@@ -32,11 +33,28 @@ _errors = Console(stderr=True)
 def make_plan(environment: str, config: Sequence[str] | None = None, stack_file: Path | None = None) -> Plan:
     """The Plan of an environment, from its own stack file or from another, with the changes of `config`."""
     path = stack_file or settings.stack_file(environment)
-    changes = dict(_change(text) for text in config or ())
+    with _placed(path):
+        wanted = settings.from_stack_file(path, environment, _changes(config))
+        return plan.make(wanted, missing(wanted.target))
+
+
+def make_settings(environment: str, config: Sequence[str] | None = None) -> Settings:
+    """The settings of an environment alone, with the changes of `config`."""
+    path = settings.stack_file(environment)
+    with _placed(path):
+        return settings.from_stack_file(path, environment, _changes(config))
+
+
+@contextmanager
+def _placed(path: Path) -> Iterator[None]:
     try:
-        return plan.make(settings.from_stack_file(path, environment, changes), missing())
+        yield
     except Refused as refused:
         raise Refused(settings.placed(str(refused), path)) from None
+
+
+def _changes(config: Sequence[str] | None) -> dict[str, str]:
+    return dict(_change(text) for text in config or ())
 
 
 def _change(text: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from stacks.plan import Plan
 from stacks.service import Endpoint
 from stacks.services import grafana
 from stacks.strict import Refused
-from stacks.targets.home import demand_local, home
+from stacks.targets import live
 
 dashboards = typer.Typer(no_args_is_help=True, help="Dashboards as Grafana serves them.")
 
@@ -33,8 +33,7 @@ def _group() -> None:
 def diff(environment: Environment = "local", config: Config = None, json: AsJson = False) -> None:
     """Compare what Grafana serves with what the code says, panel by panel. Exit 1 on any difference."""
     with refusals(as_json=json):
-        made = make_plan(environment, config)
-        demand_local(made)
+        made = live.reached(make_plan(environment, config))
         with _client(made) as client:
             changes = list(_changes(made, client))
     if json:
@@ -52,10 +51,7 @@ def _client(plan: Plan) -> httpx.Client:
         because = reasons[0] if reasons else "watchstack:grafana.enabled is false"
         raise Refused(f"there is no Grafana in {plan.settings.environment} to compare with: {because}")
     secret = next(secret for secret in service.secrets if secret.secret == grafana.PASSWORD)
-    place = home(plan.settings.environment) / service.name / secret.path
-    if not place.exists():
-        raise Refused(f"{place}: no password of Grafana; is the environment up?")
-    auth = ("admin", place.read_text(encoding="utf-8").strip())
+    auth = ("admin", live.secret(plan, service, secret))
     return httpx.Client(base_url=plan.url(service, Endpoint(port="http", path="")), auth=auth, trust_env=False)
 
 

@@ -25,7 +25,7 @@ from stacks import inventory, routes
 from stacks.plan import Plan
 from stacks.services import capture, loki, prometheus
 from stacks.strict import Refused
-from stacks.targets.home import demand_local
+from stacks.targets import live
 from stacks.units import seconds
 
 # By system and name of an alert.
@@ -53,8 +53,7 @@ def drill(
 ) -> None:
     """Raise every alert of the simulated systems by its fault, and see it delivered and resolved. Exit 1 if not."""
     with refusals(as_json=json):
-        made = make_plan(environment, config)
-        demand_local(made)
+        made = live.reached(make_plan(environment, config))
         planned, without = plan_drills(made, alerts or ())
     drilled: list[Drilled] = []
     try:

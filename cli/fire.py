@@ -21,7 +21,7 @@ from stacks import routes
 from stacks.plan import Plan
 from stacks.services import prometheus
 from stacks.strict import Refused, nearest
-from stacks.targets.home import demand_local
+from stacks.targets import live
 
 _EVERY = 0.5
 # It ends by itself, should this program be killed before it ends it.
@@ -52,8 +52,7 @@ def fire(
 ) -> None:
     """Send a marked test notification to whoever hears of an alert, and prove that it went out. Exit 1 if not."""
     with refusals(as_json=json):
-        made = make_plan(environment, config)
-        demand_local(made)
+        made = live.reached(make_plan(environment, config))
         shipped = find(made, alert)
     limit = routes.slowest(made.profiles, shipped.labels) / made.settings.fast_forward + timeout
     try:

@@ -22,7 +22,8 @@ from stacks.plan import Plan
 from stacks.service import Endpoint
 from stacks.services import loki, prometheus
 from stacks.strict import Refused, nearest
-from stacks.targets.home import ROOT, demand_local
+from stacks.targets import live
+from stacks.targets.home import ROOT
 from stacks.units import seconds
 
 PICTURES = ROOT / ".watchstack" / "pictures"
@@ -56,8 +57,7 @@ def picture(
 ) -> None:
     """Draw dashboards from live data: an HTML page each, and a PNG where Chromium is. Exit 1 if a query fails."""
     with refusals(as_json=json), httpx.Client(timeout=_PATIENCE_SECONDS, trust_env=False) as client:
-        made = make_plan(environment, config)
-        demand_local(made)
+        made = live.reached(make_plan(environment, config))
         work = _Work(
             index=_index(made, dashboard),
             window=Window(end=float(int(time.time())), seconds=_range(time_range)),

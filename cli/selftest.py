@@ -16,7 +16,7 @@ from cli import probes
 from cli.ask import Pending
 from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
 from stacks.plan import Plan
-from stacks.targets.home import demand_local
+from stacks.targets import live
 
 STEPS: dict[str, Callable[[Plan], str]] = {
     "services ready": probes.services,
@@ -47,8 +47,7 @@ def selftest(
 ) -> None:
     """Prove an environment: targets, rules, panels, logs, traces and a delivered alert. Exit 1 on any failure."""
     with refusals(as_json=json):
-        made = make_plan(environment, config)
-        demand_local(made)
+        made = live.reached(make_plan(environment, config))
     outcomes = _run(made, timeout, quiet=json)
     passed = all(outcome.passed for outcome in outcomes)
     if json:

@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import psutil
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from apps import Drill, Process
 from cli.ask import Pending, get, post
 from stacks.plan import Plan
 from stacks.service import Endpoint
-from stacks.targets.home import home
-from stacks.targets.supervisor import Supervisor
+from stacks.targets import live
 
 # For as long a process that is busy with its fault may be deaf.
 _PATIENCE = 30
@@ -24,7 +22,9 @@ def faulty(plan: Plan, drill: Drill, longest: float) -> Iterator[None]:
     Should this program not live to take the fault back, it ends after `longest` seconds.
     """
     if drill.fault is None:
-        with _suspended(plan, drill.service):
+        if drill.service not in live.running(plan):
+            raise Pending(f"{drill.service} does not run")
+        with live.suspended(plan, drill.service):
             yield
         return
     url = _url(plan, drill.service, "/_sim/fault")
@@ -33,20 +33,6 @@ def faulty(plan: Plan, drill: Drill, longest: float) -> Iterator[None]:
         yield
     finally:
         _insist(url, {"fault": drill.fault, "value": 0})
-
-
-@contextmanager
-def _suspended(plan: Plan, service: str) -> Iterator[None]:
-    """SIGSTOP and SIGCONT: a process that ended would be started again at once, and its alert never raised."""
-    pid = Supervisor(home(plan.settings.environment)).pid(service)
-    if pid is None:
-        raise Pending(f"{service} does not run")
-    process = psutil.Process(pid)
-    try:
-        process.suspend()
-        yield
-    finally:
-        process.resume()
 
 
 @contextmanager

@@ -5,16 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 import httpx
-import psutil
 import typer
 from rich.table import Table
 
 from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, say_pace
 from stacks.plan import Plan
 from stacks.service import Service
-from stacks.targets.home import demand_local, home
-from stacks.targets.supervisor import Supervisor
+from stacks.targets import live
+from stacks.targets.live import Running
 from toolchain import programs
+from toolchain.versions import table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,18 +24,18 @@ class State:
     url: str
     page: bool
     version: str
-    pid: int | None
+    id: str | None
     up_seconds: int | None
     resident_mb: int | None
 
 
 def status(environment: Environment = "local", config: Config = None, json: AsJson = False) -> None:
-    """Show each service with its URL, version, process and memory. Exit 1 if one is not ready."""
+    """Show each service with its URL, version, process or container, and memory. Exit 1 if one is not ready."""
     with refusals(as_json=json):
-        made = make_plan(environment, config)
-        demand_local(made)
+        made = live.reached(make_plan(environment, config))
     with ThreadPoolExecutor() as pool:
-        states = list(pool.map(lambda service: _state(made, service), made.services))
+        running = live.running(made)
+        states = list(pool.map(lambda service: _state(made, service, running.get(service.name)), made.services))
     if json:
         left_out = [asdict(left_out) for left_out in made.left_out]
         services = [asdict(state) for state in states]
@@ -47,18 +47,16 @@ def status(environment: Environment = "local", config: Config = None, json: AsJs
         raise typer.Exit(1)
 
 
-def _state(plan: Plan, service: Service) -> State:
-    pid = Supervisor(home(plan.settings.environment)).pid(service.name)
-    process = psutil.Process(pid) if pid else None
+def _state(plan: Plan, service: Service, running: Running | None) -> State:
     return State(
         service=service.name,
         ready=_answers(plan.url(service, service.ready)),
         url=plan.url(service, service.page or service.metrics or service.ready),
         page=service.page is not None,
-        version=_version(service),
-        pid=pid,
-        up_seconds=int(time.time() - process.create_time()) if process else None,
-        resident_mb=process.memory_info().rss >> 20 if process else None,
+        version=_version(plan, service),
+        id=running.id if running else None,
+        up_seconds=int(time.time() - running.since) if running else None,
+        resident_mb=running.memory >> 20 if running else None,
     )
 
 
@@ -69,22 +67,24 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _version(service: Service) -> str:
+def _version(plan: Plan, service: Service) -> str:
     if service.product == "python":
         return "watchstack"
+    if plan.ground.contained:
+        return table()[service.product].version
     found = programs.find(service.product)
     return found.version if isinstance(found, programs.Installed) else "-"
 
 
 def _print(plan: Plan, states: list[State]) -> None:
-    table = Table("service", "state", "URL", "version", "pid", "up", "memory", title=plan.settings.environment)
+    table = Table("service", "state", "URL", "version", "id", "up", "memory", title=plan.settings.environment)
     for state in states:
         table.add_row(
             state.service,
             "[green]ready" if state.ready else "[red]down",
             state.url,
             state.version,
-            str(state.pid or "-"),
+            state.id or "-",
             "-" if state.up_seconds is None else f"{state.up_seconds} s",
             "-" if state.resident_mb is None else f"{state.resident_mb} MB",
         )

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from stacks.plan import Plan
-from stacks.strict import Refused
 from toolchain import programs
 from toolchain.versions import table
 
@@ -15,16 +13,9 @@ def home(environment: str) -> Path:
     return ROOT / ".watchstack" / "run" / environment
 
 
-def missing() -> dict[str, str]:
-    """The optional products that this machine does not have, with the reason."""
-    found = {name: programs.find(name) for name, product in table().items() if product.optional}
+def missing(target: str) -> dict[str, str]:
+    """The optional products that cannot be had, with the reason: on this machine, or there as an image."""
+    optional = [name for name, product in table().items() if product.optional]
+    wanted = [name for name in optional if target == "local" or table()[name].image is None]
+    found = {name: programs.find(name) for name in wanted}
     return {name: result.reason for name, result in found.items() if isinstance(result, programs.Absent)}
-
-
-def demand_local(plan: Plan) -> None:
-    """Refused if the environment is not one of processes of this machine."""
-    if plan.settings.target != "local":
-        raise Refused(
-            f"watchstack:target: {plan.settings.target}: this version deploys to local only; "
-            "its files can be checked and rendered, and it runs here with `-c watchstack:target=local`"
-        )

@@ -9,10 +9,8 @@ from pulumi.dynamic import Resource
 
 from stacks.plan import Plan
 from stacks.service import Service
-from stacks.services import capture
-from stacks.settings import Secret
-from stacks.targets import directory
-from stacks.targets.home import ROOT, demand_local, home
+from stacks.targets import directory, secrets
+from stacks.targets.home import ROOT, home
 from stacks.targets.local_provider import HomeProvider, ServiceProvider
 from toolchain import programs
 
@@ -28,8 +26,7 @@ class LocalService(Resource, module="watchstack", name="Service"):
 
 
 def deploy(plan: Plan) -> None:
-    """Register the resources of an environment. Refused if it is one of another target."""
-    demand_local(plan)
+    """Register the resources of an environment."""
     place = home(plan.settings.environment)
     durable = plan.settings.lifecycle == "durable"
     # What is in the kept data may be locked with a generated secret.
@@ -42,18 +39,13 @@ def deploy(plan: Plan) -> None:
 
 def _props(plan: Plan, service: Service, place: Path) -> dict[str, Any]:
     durable = plan.settings.lifecycle == "durable"
-    given = {
-        secret.path: secret.text(_value(plan, plan.settings.secrets[secret.secret]))
-        for secret in service.secrets
-        if not secret.generated
-    }
     return {
         "name": service.name,
         "home": str(place),
         "command": command(service),
         "files": {file.path: file.text for file in service.files},
         "on_change": {file.path: file.on_change for file in service.files},
-        "secrets": pulumi.Output.secret(given),
+        "secrets": pulumi.Output.secret(secrets.given(plan, service)),
         "generated": {secret.path: secret.secret for secret in service.secrets if secret.generated},
         "volumes": [volume.path for volume in service.volumes],
         "kept": [volume.path for volume in service.volumes] if durable else [],
@@ -81,11 +73,3 @@ def command(service: Service) -> list[str]:
         str(program),
         *(arg.replace("{home}", str(program.parent.parent)) for arg in service.args),
     ]
-
-
-def _value(plan: Plan, secret: Secret) -> str:
-    if secret.file is not None:
-        return Path(secret.file).expanduser().read_text().strip()
-    if secret.capture is not None:
-        return plan.ground.url(capture.NAME, capture.PORT, f"/{secret.capture}")
-    return secret.secure or ""

@@ -25,7 +25,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_verb_has_json() -> None:
-    for verb in ("check", "drill", "fire", "picture", "render", "selftest", "status", "test"):
+    for verb in ("audit", "check", "drill", "fire", "picture", "pin", "render", "selftest", "status", "test"):
         assert "--json" in _run(verb, "--help").output
 
 
@@ -78,7 +78,7 @@ def test_status_of_what_does_not_run_says_down_and_exits_with_1(nothing: str) ->
     assert done.exit_code == 1
     services = json.loads(done.stdout)["services"]
     assert {service["service"] for service in services} >= {"prometheus", "alertmanager", "loki"}
-    assert not [service for service in services if service["ready"] or service["pid"]]
+    assert not [service for service in services if service["ready"] or service["id"]]
 
 
 def test_an_environment_that_does_not_judge_in_real_time_says_so(nothing: str) -> None:

@@ -9,10 +9,10 @@ import pytest
 from servers import served
 from typer.testing import CliRunner, Result
 
-import cli.dashboards as verb
 from cli.app import app
 from stacks import plan, settings
 from stacks.services import grafana
+from stacks.targets import live
 
 STACK = Path(__file__).parents[1] / "stacks" / "good" / "least.yaml"
 PASSWORD = "a generated one"  # noqa: S105 - of this test
@@ -50,8 +50,8 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[in
     secret.write_text(PASSWORD)
     (tmp_path / "Pulumi.test.yaml").write_text(STACK.read_text())
     monkeypatch.setattr("stacks.settings.STACK_FILES", tmp_path)
-    monkeypatch.setattr("cli.common.missing", dict)
-    monkeypatch.setattr(verb, "home", lambda _: tmp_path / "home")
+    monkeypatch.setattr("cli.common.missing", lambda _target: {})
+    monkeypatch.setattr(live, "home", lambda _: tmp_path / "home")
 
     def on(port: int) -> None:
         monkeypatch.setattr("stacks.plan.Plan.url", lambda *_: f"http://127.0.0.1:{port}")
@@ -110,7 +110,7 @@ def test_an_environment_without_grafana_says_so(
     environment: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment(1)
-    monkeypatch.setattr("cli.common.missing", lambda: {"grafana": "not installed"})
+    monkeypatch.setattr("cli.common.missing", lambda _target: {"grafana": "not installed"})
     done = _run()
     assert done.exit_code == 2
     assert "there is no Grafana in test to compare with: not installed" in done.stderr

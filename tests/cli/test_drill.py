@@ -175,7 +175,8 @@ def test_real_systems_are_not_drilled(make_plan: MakePlan) -> None:
 def _process(monkeypatch: pytest.MonkeyPatch) -> Iterator[psutil.Process]:
     """A process that stands for every service."""
     started = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    monkeypatch.setattr("stacks.targets.supervisor.Supervisor.pid", lambda _self, _name: started.pid)
+    running = {"boss-workflow": started.pid}
+    monkeypatch.setattr("stacks.targets.supervisor.Supervisor.programs", lambda _self: running)
     yield psutil.Process(started.pid)
     started.kill()
     started.wait()
@@ -205,7 +206,7 @@ def test_a_stopped_process_is_suspended_and_always_resumed(make_plan: MakePlan, 
 
 
 def test_a_process_that_does_not_run_cannot_be_stopped(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stacks.targets.supervisor.Supervisor.pid", lambda _self, _name: None)
+    monkeypatch.setattr("stacks.targets.supervisor.Supervisor.programs", lambda _self: {})
     with pytest.raises(Pending, match="boss-workflow does not run"), simulation.faulty(make_plan(), STOP, 60):
         pass
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import seen
+from standins.rehearse import Ground, ground
 
 from e2e.environments import Environment, clone
 
@@ -45,6 +46,14 @@ def one(scratch: Path) -> Iterator[Environment]:
     # No process, no file and no state is left of the last environment of a clone.
     assert not [pid for pid in processes if psutil.pid_exists(pid)]
     assert not (scratch / ".watchstack").exists()
+
+
+@pytest.fixture(scope="session")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """A Docker Engine with all it needs, and nothing on it at the end."""
+    with ground(tmp_path_factory.mktemp("ground") / "own") as found:
+        yield found
+        assert found.client.containers.list(all=True) == []
 
 
 @pytest.fixture

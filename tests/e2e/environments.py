@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ _LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", ".watchstack", "__pycache
 
 # Offsets that no shipped environment uses, and whose ports meet nobody's.
 OFFSETS = {"one": 12000, "two": 14000, "many": 16500}
+# Of environments in containers: what they publish.
+CONTAINED = {"contained": 18700, "faulty": 18500, "edited": 19500}
 
 # For environments of simulated systems: five minutes are five seconds, and ranges four scrapes.
 FAST_FORWARD = 60
@@ -36,11 +39,12 @@ def clone(directory: Path) -> Path:
 
 @dataclass(frozen=True)
 class Environment:
-    """`changes` go to Pulumi and to ./watchstack as `-c`."""
+    """`changes` go to Pulumi and to ./watchstack as `-c`, `variables` join their environment."""
 
     name: str
     clone: Path
     changes: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
 
     @property
     def _file(self) -> Path:
@@ -61,12 +65,22 @@ class Environment:
             config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
         self._file.write_text(yaml.safe_dump(document))
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What its stack file says now."""
+        config = yaml.safe_load(self._file.read_text())["config"]
+        return {key.removeprefix("watchstack:"): value for key, value in config.items()}
+
+    def set(self, settings: Mapping[str, Any]) -> None:
+        """Say this in its stack file."""
+        self._file.write_text(yaml.safe_dump({"config": {f"watchstack:{key}": each for key, each in settings.items()}}))
+
     def write(self, **settings: Any) -> None:
         """Its stack file: Boss Workflow simulated, asked every two seconds."""
         config = {
             "target": "local",
             "lifecycle": "ephemeral",
-            "port_offset": OFFSETS[self.name],
+            "port_offset": (OFFSETS | CONTAINED)[self.name],
             "systems": {"boss-workflow": {"workload": True}},
             "prometheus": {"scrape_interval": "2s", "evaluation_interval": "2s", "volume": "512MB", "retention": "1d"},
             "loki": {"retention": "24h", "volume": "512MB"},
@@ -74,8 +88,7 @@ class Environment:
             "secrets": {"discord-webhook": {"capture": "discord"}, "heartbeat": {"capture": "heartbeat"}},
             **settings,
         }
-        prefixed = {f"watchstack:{key}": value for key, value in config.items()}
-        self._file.write_text(yaml.safe_dump({"config": prefixed}))
+        self.set(config)
 
     @property
     def home(self) -> Path:
@@ -114,7 +127,7 @@ class Environment:
     def pids(self) -> dict[str, int]:
         """Process ids by service."""
         services = self.watchstack("status", check=False)["services"]
-        return {service["service"]: service["pid"] for service in services}
+        return {service["service"]: int(service["id"]) for service in services}
 
     def url(self, port: int, path: str) -> str:
         return f"http://127.0.0.1:{port + self.offset}{path}"
@@ -131,6 +144,7 @@ class Environment:
         for name in ("PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN", "PYTHONDONTWRITEBYTECODE"):
             environment.pop(name, None)
         environment["PULUMI_HOME"] = str(self.clone / ".pulumi-home")
+        environment |= dict(self.variables)
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=self.clone,

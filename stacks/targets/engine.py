@@ -1,0 +1,238 @@
+"""What a Docker Engine says of an environment: its containers, where they are, and what is left of it."""
+
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+import docker
+from docker.errors import APIError, DockerException, NotFound
+from docker.models.containers import Container
+from docker.models.networks import Network
+from docker.models.volumes import Volume
+
+from stacks.plan import Plan
+from stacks.service import ENVIRONMENT, Service
+from stacks.settings import Settings
+from stacks.strict import Refused
+from stacks.targets import containers
+from stacks.targets.containers import PART, RETRY
+from toolchain.interrupted import Known
+
+_SECONDS = 20
+_LINES = 8
+# Where no image has anything.
+_LOOK = "/watchstack-volume"
+_Filters = dict[str, str | list[str] | bool]
+
+
+def connect(settings: Settings) -> docker.DockerClient:
+    """A client of the engine of an environment. Refused if it does not answer."""
+    return _client(settings.docker.engine)
+
+
+def _client(named: str | None) -> docker.DockerClient:
+    try:
+        if named:
+            client = docker.DockerClient(base_url=named, timeout=_SECONDS, use_ssh_client=named.startswith("ssh://"))
+        else:
+            client = docker.from_env(timeout=_SECONDS)
+        client.ping()
+    except (DockerException, OSError) as problem:
+        place = named or "the engine of DOCKER_HOST, or else of this machine,"
+        raise Refused(
+            f"watchstack:docker.engine: {place} does not answer: {problem}; start it, name another, or use "
+            "`-c watchstack:target=local`, which needs none"
+        ) from None
+    return client
+
+
+def found(plan: Plan) -> dict[str, Container]:
+    """The containers of an environment by name, those that have ended among them."""
+    return {str(one.name): one for one in _all(connect(plan.settings), plan.settings.environment)}
+
+
+def running(plan: Plan) -> dict[str, Container]:
+    """The containers of the services of an environment, by service."""
+    there = found(plan)
+    names = {service.name: containers.name(plan.settings.environment, service.name) for service in plan.services}
+    return {service: there[name] for service, name in names.items() if name in there}
+
+
+def demand(plan: Plan) -> None:
+    """Refused if a name or a published port of the environment is somebody else's on the engine."""
+    client, environment = connect(plan.settings), plan.settings.environment
+    needed = containers.names(plan)
+    # Without a look at each: there may be many, and most are our own.
+    everything = client.containers.list(all=True, sparse=True)
+    named = [("container", _listed(one), one.attrs["Labels"]) for one in everything]
+    named += [("volume", str(one.name), one.attrs.get("Labels") or {}) for one in client.volumes.list()]
+    named += [("network", str(one.name), one.attrs.get("Labels") or {}) for one in client.networks.list()]
+    problems = [
+        f"{kind} {name} is {_whose(labels)}, and environment {environment} needs the name; "
+        f"remove it with `docker {kind} rm {name}`, or rename this environment"
+        for kind, name, labels in named
+        if name in needed[kind] and labels.get(ENVIRONMENT) != environment
+    ]
+    others = [one for one in everything if one.attrs["Labels"].get(ENVIRONMENT) != environment]
+    taken = dict(pair for one in others for pair in _published(one))
+    problems += [
+        f"port {port} ({service}) is published by container {taken[port]}; end it, or set another "
+        f"watchstack:port_offset (now {plan.ground.port_offset})"
+        for service, port in plan.published.items()
+        if port in taken
+    ]
+    if problems:
+        raise Refused("\n".join(sorted(problems)))
+
+
+def remove_unknown(environment: str, known: Known, since: datetime | None) -> list[str]:
+    """Remove what runs that did not end well have left half made, or half removed; returns what it was.
+
+    Only what has the environment's label, is not in its state, and was made by those runs: since then, or by a name
+    that they had begun with. Volumes have no true age: of them, those go that have nothing in them.
+    """
+    client = _client(known.host)
+    label: _Filters = {"label": f"{ENVIRONMENT}={environment}"}
+    made: list[Container | Network] = [
+        *client.containers.list(all=True, filters=label),
+        *client.networks.list(filters=label),
+    ]
+    gone = [
+        one for one in made if one.id in known.unfinished or (one.id not in known.ids and _begun(one, known, since))
+    ]
+    for one in gone:
+        _remove(one)
+    # Only now: what is half made may have them mounted.
+    empty = [one for one in client.volumes.list(filters=label) if one.id not in known.ids and _empty(client, one)]
+    for volume in empty:
+        _remove(volume)
+    return [_called(one) for one in [*gone, *empty]]
+
+
+def _remove(one: Container | Network | Volume) -> None:
+    """That it is gone already is as good: the provider may be at it still."""
+    try:
+        if isinstance(one, Container):
+            one.stop(timeout=_SECONDS)
+            one.remove(force=True, v=True)
+        else:
+            one.remove()
+    except NotFound:
+        return
+    except APIError as problem:
+        raise Refused(f"{_called(one)} was not finished, and cannot be removed: {problem.explanation}") from None
+
+
+def _called(one: Container | Network | Volume) -> str:
+    return f"{type(one).__name__.lower()} {one.name}"
+
+
+def _begun(one: Container | Network, known: Known, since: datetime | None) -> bool:
+    made = datetime.fromisoformat(one.attrs["Created"])
+    return one.name in known.begun or (since is not None and made >= since.replace(microsecond=0))
+
+
+def _empty(client: docker.DockerClient, volume: Volume) -> bool:
+    """Whether there is nothing in it, by a container that is never started. Without an image for one: not."""
+    image = next(iter(client.images.list()), None)
+    if image is None:
+        return False
+    looking = client.containers.create(image, ["-"], network_mode="none", volumes=[f"{volume.name}:{_LOOK}"])
+    try:
+        chunks, _ = looking.get_archive(_LOOK)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            return len(archive.getmembers()) == 1
+    finally:
+        looking.remove(v=True)
+
+
+def retries(plan: Plan) -> dict[str, str]:
+    """The label RETRY of each container that has one, or needs one because it is not as it should be.
+
+    The provider takes a container that failed, and one that never started, for what was asked.
+    """
+    wanted = {name: one.labels.get(RETRY, "") if _well(one) else one.short_id for name, one in found(plan).items()}
+    return {name: label for name, label in wanted.items() if label}
+
+
+def _well(one: Container) -> bool:
+    """Whether it has done its work, if that has an end, or is kept running."""
+    state = one.attrs["State"]
+    if PART in one.labels:
+        return bool(state["Status"] == "exited" and state["ExitCode"] == 0)
+    return state["Status"] in ("running", "restarting", "paused")
+
+
+def failing(environment: str, host: str | None) -> list[str]:
+    """The services of an environment that should run and do not, each with what it said last."""
+    services = [one for one in _all(_client(host), environment) if PART not in one.labels and one.status != "running"]
+    return [f"{one.name} is {one.status}:\n{one.logs(tail=_LINES).decode(errors='replace')}" for one in services]
+
+
+def reached(plan: Plan) -> Plan:
+    """The Plan for who asks from the engine's machine: services by the addresses of their containers."""
+    return replace(plan, ground=replace(plan.ground, hosts=_hosts(plan)))
+
+
+def file(plan: Plan, service: Service, path: str) -> str | None:
+    """The text of a file in a service's container; None if there is none."""
+    try:
+        chunks, _ = running(plan)[service.name].get_archive(containers.directory(service.name, path))
+    except (KeyError, NotFound):
+        return None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        member = archive.extractfile(archive.getmembers()[0])
+        return member.read().decode() if member else None
+
+
+def left(settings: Settings) -> list[str]:
+    """What the engine still has with the label of an environment: containers, networks and volumes."""
+    client = connect(settings)
+    label: _Filters = {"label": f"{ENVIRONMENT}={settings.environment}"}
+    names = [f"container {one.name}" for one in client.containers.list(all=True, filters=label)]
+    names += [f"network {one.name}" for one in client.networks.list(filters=label)]
+    names += [f"volume {one.name}" for one in client.volumes.list(filters=label)]
+    return sorted(names)
+
+
+def _hosts(plan: Plan) -> Mapping[str, str]:
+    back, front = (containers.name(plan.settings.environment, side) for side in ("back", "front"))
+    there = running(plan)
+    hosts: dict[str, str] = {}
+    for service in plan.services:
+        if service.name in there:
+            networks = there[service.name].attrs["NetworkSettings"]["Networks"]
+            address = networks[back]["IPAddress"] if back in networks else _gateway(plan, front)
+            hosts |= dict.fromkeys((service.name, *service.aliases), address)
+    return hosts
+
+
+def _gateway(plan: Plan, network: str) -> str:
+    config = connect(plan.settings).networks.get(network).attrs["IPAM"]["Config"]
+    return str(config[0]["Gateway"])
+
+
+def _all(client: docker.DockerClient, environment: str) -> list[Container]:
+    return list(client.containers.list(all=True, filters={"label": f"{ENVIRONMENT}={environment}"}))
+
+
+def _whose(labels: Mapping[str, str]) -> str:
+    owner = labels.get(ENVIRONMENT)
+    return f"of environment {owner}" if owner else f"without the label {ENVIRONMENT}"
+
+
+def _listed(one: Container) -> str:
+    """The name of a container of a list: those that it has for others follow."""
+    return str(one.attrs["Names"][0]).removeprefix("/")
+
+
+def _published(one: Container) -> Iterator[tuple[int, str]]:
+    """The ports of the machine that a container holds or will hold, each with its name."""
+    one.reload()
+    attrs = one.attrs
+    for bindings in (attrs["HostConfig"].get("PortBindings") or {}).values():
+        for binding in bindings or ():
+            if str(binding.get("HostPort") or "").isdigit():
+                yield int(binding["HostPort"]), str(attrs["Name"]).removeprefix("/")
