@@ -18,11 +18,17 @@ from typing import Any
 
 import yaml
 
+from stacks.strict import Refused
+from toolchain import interrupted
 from toolchain.programs import Installed, ProgramMissing, find
 
 ROOT = Path(__file__).parent.parent
 
 _TAKE_CONFIG_FILE = {"up", "update", "preview", "pre", "refresh", "destroy", "import", "watch"}
+# Before these, what a run that was killed left is put right.
+_UPDATES = {"up", "update"}
+_HEALED = _UPDATES | {"destroy"}
+_REFRESH = ["refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--diff", "--suppress-outputs"]
 _SALT = "encryptionsalt"
 # A removed stack leaves its state in backups otherwise.
 _BACKUPS_TOO = ["--remove-backups"]
@@ -125,13 +131,52 @@ def _passphrase(root: Path) -> Path:
     return file
 
 
+def heal(stack: str, env: Mapping[str, str], root: Path = ROOT) -> int:
+    """After a run that was killed: unlock the state, and make state and engine agree. The exit code of doing so."""
+    name = stack.rpartition("/")[2]
+    found = interrupted.find(env.get("PULUMI_BACKEND_URL", ""), _top_level(root / "Pulumi.yaml")["name"], name)
+    if found is None:
+        return 0
+    sys.stderr.write("the last run did not end well: looking at what it left\n")
+    for file in found.torn:
+        file.unlink()
+    if known := _known(stack, env):
+        # Only who has an engine to look at waits for its client.
+        from stacks.targets import engine  # noqa: PLC0415
+
+        for removed in engine.remove_unknown(name, known, found.since):
+            sys.stderr.write(f"removed {removed}, which was not finished\n")
+    for file in found.locks:
+        file.unlink()
+    for line in commands(stack, _REFRESH, root):
+        # Standard output is that of the run to come.
+        if code := subprocess.call(line, env=env, stdout=sys.stderr):
+            return code
+    return 0
+
+
+def tell(stack: str, env: Mapping[str, str]) -> None:
+    """After an update that failed: which services do not run on its engine, and why."""
+    if known := _known(stack, env):
+        from stacks.targets import engine  # noqa: PLC0415
+
+        for service in engine.failing(stack.rpartition("/")[2], known.host):
+            sys.stderr.write(f"{service}\n")
+
+
+def _known(stack: str, env: Mapping[str, str]) -> interrupted.Known | None:
+    export = ["pulumi", "stack", "export", "--stack", stack]
+    exported = subprocess.run(export, env=env, stdout=subprocess.PIPE, check=False).stdout
+    return interrupted.known(json.loads(exported or "{}").get("deployment") or {})
+
+
 def tidy(root: Path = ROOT) -> None:
     """Forget the passphrase and the state's skeleton once the last stack of this clone is gone.
 
     A stack file with secrets in it can be read with its passphrase alone: then everything stays.
     """
     own = root / ".watchstack"
-    stacks = [*(own / "state").glob(".pulumi/stacks/*/*.json"), *own.glob("run/*")]
+    stacks = [*(own / "state").glob(".pulumi/stacks/*/*.json"), *own.glob("run/*"), *own.glob("rehearsal/*")]
     encrypted = [file for file in (root / "stacks" / "env").glob("Pulumi.*.yaml") if _SALT in _top_level(file)]
     if not stacks and not encrypted:
         shutil.rmtree(own, ignore_errors=True)
@@ -143,17 +188,22 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
     parser.add_argument("stack", help="an environment of stacks/env, for example local")
     parser.add_argument("arguments", nargs="+", metavar="-- ARGUMENT", help="what follows `pulumi`")
     options = parser.parse_args(arguments)
+    # Ctrl-C goes to Pulumi too, which then ends in its own time; subprocess would kill it after a moment.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    os.chdir(root)
+    verb = options.arguments[0]
     try:
         env = environment(root)
         lines = commands(options.stack, options.arguments, root)
-    except (ProgramMissing, StackRefused) as problem:
+        code = heal(options.stack, env, root) if verb in _HEALED else 0
+        for line in lines:
+            code = code or subprocess.call(line, env=env)
+        if code and verb in _UPDATES:
+            tell(options.stack, env)
+    except (ProgramMissing, Refused, StackRefused) as problem:
         sys.exit(f"error: {problem}")
-    os.chdir(root)
-    # Ctrl-C goes to Pulumi too, which then ends in its own time; subprocess would kill it after a moment.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    for line in lines:
-        if code := subprocess.call(line, env=env):
-            sys.exit(code)
+    if code:
+        sys.exit(code)
     if "--remove" in options.arguments:
         tidy(root)
 

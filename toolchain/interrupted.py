@@ -1,0 +1,113 @@
+"""What a run that was killed leaves in Pulumi's state and on the engine, and what puts it right before the next one.
+
+It is seen by the files of a state that this machine keeps: the lock of a process that is no more, operations that were
+begun and not ended, or a history whose last run failed. A state that is kept elsewhere has to be told by its user.
+"""
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_FILES = "file://"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interrupted:
+    """`since` is when the first of the runs that did not end well began.
+
+    `locks` are files of locks of processes that died, `torn` those that were being written beside the state: a kill may
+    leave them empty, and then Pulumi does not read the state.
+    """
+
+    since: datetime | None
+    locks: tuple[Path, ...]
+    torn: tuple[Path, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a state says of an engine.
+
+    `ids` are of all that is there, `begun` names of what was about to be made, `unfinished` ids of what was made and
+    then failed, or was about to be removed.
+    """
+
+    host: str | None
+    ids: frozenset[str]
+    begun: frozenset[str]
+    unfinished: frozenset[str]
+
+
+def find(backend: str, project: str, stack: str) -> Interrupted | None:
+    """Whether the last run on a stack did not end well. None while one is under way, here or on another machine."""
+    if not backend.startswith(_FILES):
+        return None
+    state = Path(backend.removeprefix(_FILES)) / ".pulumi"
+    place, stacks = state / "locks" / "organization" / project / stack, state / "stacks" / project
+    locks = [_read(file) for file in place.glob("*.json")]
+    if any(_lives(lock) for lock in locks):
+        return None
+    begun = [datetime.fromisoformat(lock["timestamp"]) for lock in locks]
+    begun += [datetime.fromtimestamp(run["startTime"], UTC) for run in _failed(state / "history" / project / stack)]
+    if not begun and not _pending(stacks / f"{stack}.json"):
+        return None
+    empty = [file for file in stacks.glob(f"{stack}.json*.attrs") if file.stat().st_size == 0]
+    torn = (*empty, *stacks.glob(f"{stack}.json*.tmp"))
+    return Interrupted(since=min(begun, default=None), locks=tuple(place.glob("*.json*")), torn=torn)
+
+
+def known(deployment: Mapping[str, Any]) -> Known | None:
+    """What an exported state says of its engine; None if it has none."""
+    resources = deployment.get("resources") or ()
+    host = [one["inputs"].get("host") for one in resources if one["type"] == "pulumi:providers:docker"]
+    if not host:
+        return None
+    there = [one for one in resources if one["type"].startswith("docker:") and one.get("id")]
+    pending = deployment.get("pending_operations") or ()
+    creating, deleting = (
+        [one["resource"] for one in pending if one["type"] == kind and one["resource"]["type"].startswith("docker:")]
+        for kind in ("creating", "deleting")
+    )
+    failed = [one for one in there if one.get("initErrors")]
+    return Known(
+        host=host[0],
+        ids=frozenset(one["id"] for one in there),
+        begun=frozenset(one["inputs"]["name"] for one in creating),
+        unfinished=frozenset(one["id"] for one in [*failed, *deleting]),
+    )
+
+
+def _lives(lock: Mapping[str, Any]) -> bool:
+    """A process of another machine is taken to live. One that is younger than the lock is another one."""
+    if lock["hostname"] != socket.gethostname():
+        return True
+    try:
+        started = psutil.Process(lock["pid"]).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    return started <= datetime.fromisoformat(lock["timestamp"]).timestamp() + 1
+
+
+def _failed(history: Path) -> Iterator[Mapping[str, Any]]:
+    """The runs after the last one that succeeded, newest first."""
+    for file in sorted(history.glob("*.history.json"), reverse=True):
+        run = _read(file)
+        if run["result"] == "succeeded":
+            return
+        yield run
+
+
+def _pending(state: Path) -> bool:
+    latest = _read(state)["checkpoint"].get("latest") if state.exists() else None
+    return bool(latest and latest.get("pending_operations"))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
