@@ -64,7 +64,8 @@ def test_http_errors_are_delivered_as_critical_at_once_inhibit_their_sibling_and
 
 
 def test_the_watchdog_beats_in_the_heartbeat_receiver(one: Environment) -> None:
-    for attempt in eventually(30):
+    # What no Alertmanager was there to take yet, Prometheus sends again after a minute.
+    for attempt in eventually(90):
         with attempt:
             assert one.get(9099, "/notifications", path="/heartbeat", contains="Watchdog")
 

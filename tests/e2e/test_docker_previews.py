@@ -133,7 +133,8 @@ def test_what_is_previewed_is_what_is_done(edited: Environment) -> None:
     for number, name in enumerate(deck):
         edited.set(_another(edited.settings, EDITS[name][0], chance))
         previewed, performed = _operations(edited.up("--json"))
-        left = edited.pulumi("preview", "--expect-no-changes", check=False)
+        # Each of these takes as long as an edit.
+        left = edited.pulumi("preview", "--expect-no-changes", check=False) if number % 5 == 0 else ""
         if previewed != performed or "error:" in left:
             wrong[number, name] = {
                 "previewed alone": previewed - performed,
