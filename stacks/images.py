@@ -45,6 +45,7 @@ def locked() -> dict[str, str]:
     return (yaml.safe_load(LOCK.read_text(encoding="utf-8")) if LOCK.is_file() else None) or {}
 
 
+@cache
 def of_programs() -> str:
     """The image of this repository's own programs, which is built: by a name that changes with their sources."""
     digest = hashlib.sha256()

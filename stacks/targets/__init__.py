@@ -16,8 +16,13 @@ def deploy(plan: Plan) -> None:
             from stacks.targets import docker  # noqa: PLC0415
 
             docker.deploy(plan)
-        case "kubernetes":
-            raise Refused(
-                "watchstack:target: kubernetes: this version deploys to local and docker; "
-                "its files can be checked and rendered, and it runs here with `-c watchstack:target=local`"
-            )
+        case other:
+            raise not_yet(other)
+
+
+def not_yet(target: str) -> Refused:
+    """Of a target that this version does not deploy to."""
+    return Refused(
+        f"watchstack:target: {target}: this version deploys to local and docker; "
+        "its files can be checked and rendered, and it runs here with `-c watchstack:target=local`"
+    )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,7 @@ def _upload(service: Service, path: str, text: Input[str], owner: str | None = N
     return {**upload, "permissions": "0400", "owner": uid, "group": gid}
 
 
+@cache
 def _script(name: str) -> str:
     """Without its comments: the state holds it twice for each container."""
     lines = (_HERE / name).read_text().splitlines(keepends=True)

@@ -93,8 +93,7 @@ def remove_unknown(environment: str, known: Known, since: datetime | None) -> li
     Only what has the environment's label, is not in its state, and was made by those runs: since then, or by a name
     that they had begun with. Volumes have no true age: of them, those go that have nothing in them.
     """
-    client = _client(known.host)
-    label: _Filters = {"label": f"{ENVIRONMENT}={environment}"}
+    client, label = _client(known.host), _label(environment)
     made: list[Container | Network] = [
         *client.containers.list(all=True, filters=label),
         *client.networks.list(filters=label),
@@ -189,12 +188,13 @@ def file(plan: Plan, service: Service, path: str) -> str | None:
 
 def left(settings: Settings) -> list[str]:
     """What the engine still has with the label of an environment: containers, networks and volumes."""
-    client = connect(settings)
-    label: _Filters = {"label": f"{ENVIRONMENT}={settings.environment}"}
-    names = [f"container {one.name}" for one in client.containers.list(all=True, filters=label)]
-    names += [f"network {one.name}" for one in client.networks.list(filters=label)]
-    names += [f"volume {one.name}" for one in client.volumes.list(filters=label)]
-    return sorted(names)
+    client, label = connect(settings), _label(settings.environment)
+    there: list[Container | Network | Volume] = [
+        *client.containers.list(all=True, filters=label),
+        *client.networks.list(filters=label),
+        *client.volumes.list(filters=label),
+    ]
+    return sorted(map(_called, there))
 
 
 def _hosts(plan: Plan) -> Mapping[str, str]:
@@ -215,7 +215,12 @@ def _gateway(plan: Plan, network: str) -> str:
 
 
 def _all(client: docker.DockerClient, environment: str) -> list[Container]:
-    return list(client.containers.list(all=True, filters={"label": f"{ENVIRONMENT}={environment}"}))
+    return list(client.containers.list(all=True, filters=_label(environment)))
+
+
+def _label(environment: str) -> _Filters:
+    """What only the things of an environment pass."""
+    return {"label": f"{ENVIRONMENT}={environment}"}
 
 
 def _whose(labels: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from stacks.plan import Plan
 from stacks.service import SecretFile, Service
 from stacks.settings import Settings
 from stacks.strict import Refused
+from stacks.targets import not_yet
 from stacks.targets.home import home
 from stacks.targets.supervisor import Supervisor
 
@@ -37,11 +38,8 @@ def reached(plan: Plan) -> Plan:
         case "docker":
             found: Plan = _engine().reached(plan)
             return found
-        case _:
-            raise Refused(
-                f"watchstack:target: {plan.settings.target}: this version deploys to local and docker; "
-                "its files can be checked and rendered, and it runs here with `-c watchstack:target=local`"
-            )
+        case other:
+            raise not_yet(other)
 
 
 def running(plan: Plan) -> Mapping[str, Running]:

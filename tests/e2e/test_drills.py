@@ -1,7 +1,7 @@
 """Every alert of every system, from its fault to its receivers and back, by the verbs that a person would use."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,8 +50,18 @@ def running(request: pytest.FixtureRequest, environments: dict[str, Environment]
 
 
 def test_every_alert_of_every_system_is_raised_delivered_and_resolved(environments: dict[str, Environment]) -> None:
+    answers = drilled(environments)
+    assert list(answers["tdd-project"]["not_drilled"]) == [MEMORY]
+    assert _heard_by_the_bridge(environments["graphmemory"]) >= (
+        # While it is stopped it hears nothing.
+        apps.profile("graphmemory").drills.keys() - {"GraphMemoryAlertBridgeDown"}
+    )
+
+
+def drilled(environments: Mapping[str, Environment]) -> dict[str, Any]:
+    """The drills of environments by system, each of whose alerts was raised, delivered and resolved."""
     # Those with the most alerts first.
-    order = sorted(apps.names(), key=lambda name: -len(apps.profile(name).drills))
+    order = sorted(environments, key=lambda name: -len(apps.profile(name).drills))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = dict(zip(order, pool.map(lambda name: _drilled(environments[name]), order), strict=True))
     for name, answer in answers.items():
@@ -63,11 +73,7 @@ def test_every_alert_of_every_system_is_raised_delivered_and_resolved(environmen
         assert [alert for alert, drill in drills.items() if drill["inhibited"]] == []
         elsewhere = {one["name"] for drill in drills.values() for one in drill["channels"] if not one["captured"]}
         assert elsewhere == ELSEWHERE.get(name, set())
-    assert list(answers["tdd-project"]["not_drilled"]) == [MEMORY]
-    assert _heard_by_the_bridge(environments["graphmemory"]) >= (
-        # While it is stopped it hears nothing.
-        apps.profile("graphmemory").drills.keys() - {"GraphMemoryAlertBridgeDown"}
-    )
+    return answers
 
 
 def _drilled(environment: Environment) -> Any:

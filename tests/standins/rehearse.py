@@ -7,6 +7,7 @@ of the programs of this machine by the official names; and the stand-in for the 
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,8 @@ import psutil
 import yaml
 from docker.errors import DockerException
 from rich.console import Console
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from stacks.targets.supervisor import wait
 from standins import images
 from standins.engine import engine
 from standins.registry import registry
@@ -159,7 +160,7 @@ def start(environment: str) -> int:
             stderr=said,
             start_new_session=True,
         )
-        _until(lambda: _variables(environment).exists() or holder.poll() is not None, _SECONDS_TO_START)
+        wait(lambda: _variables(environment).exists() or holder.poll() is not None, _SECONDS_TO_START)
     if not _variables(environment).exists():
         _console.print(f"the rehearsal does not start; {log}:\n{log.read_text()[-2000:]}", style="red", markup=False)
         return 1
@@ -181,15 +182,9 @@ def end(environment: str) -> int:
 
 
 def _remove(place: Path) -> None:
-    subprocess.run(["rm", "-rf", str(place)], check=True)  # noqa: S607 - files of root's engine, whatever their modes
+    shutil.rmtree(place)
     if not any(place.parent.iterdir()):
         place.parent.rmdir()
-
-
-def _until(condition: Any, seconds: float) -> None:
-    Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(0.2), retry=retry_if_result(lambda done: not done))(
-        condition
-    )
 
 
 def main() -> int:
