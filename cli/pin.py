@@ -40,13 +40,10 @@ def pin(
 
 
 def _digests(plan: Plan) -> dict[str, str]:
-    client, registry = engine.connect(plan.settings), plan.settings.registry
-    login = None
-    if registry and registry.password:
-        login = {"username": registry.username, "password": secrets.value(plan, registry.password)}
+    client, login = engine.connect(plan.settings), secrets.login(plan) or None
     found = {}
     for product in containers.products(plan):
-        name = images.named(product, registry)
+        name = images.named(product, plan.settings.registry)
         try:
             found[name] = str(client.images.get_registry_data(name, auth_config=login).id)
         except DockerException as problem:

@@ -129,12 +129,11 @@ def _site(plan: Plan) -> _Site:
 
 
 def _login(plan: Plan) -> list[docker.ProviderRegistryAuthArgs] | None:
-    registry = plan.settings.registry
-    if registry is None or registry.password is None:
+    registry, login = plan.settings.registry, secrets.login(plan)
+    if registry is None or not login:
         return None
-    password = Output.secret(secrets.value(plan, registry.password))
-    host = registry.address.partition("/")[0]
-    return [docker.ProviderRegistryAuthArgs(address=host, username=registry.username, password=password)]
+    host, password = registry.address.partition("/")[0], Output.secret(login["password"])
+    return [docker.ProviderRegistryAuthArgs(address=host, username=login["username"], password=password)]
 
 
 def _image(plan: Plan, product: str, options: ResourceOptions) -> docker.RemoteImage:

@@ -13,6 +13,14 @@ def given(plan: Plan, service: Service) -> dict[str, str]:
     return {secret.path: secret.text(value(plan, secret.secret)) for secret in secrets}
 
 
+def login(plan: Plan) -> dict[str, str]:
+    """Name and password of the registry of the images; empty where it asks for none."""
+    registry = plan.settings.registry
+    if registry is None or registry.username is None or registry.password is None:
+        return {}
+    return {"username": registry.username, "password": value(plan, registry.password)}
+
+
 def value(plan: Plan, name: str) -> str:
     """The value of a secret of the environment."""
     secret = plan.settings.secrets[name]
