@@ -90,9 +90,9 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     `missing` names the products that cannot be had here, with the reason. Refused where the settings
     ask for what there is not: a system, a pack's version, an alert to override, a secret.
     """
-    ground = inventory.ground(settings)
     at = fast_forward.pace(settings)
     profiles = tuple(routing.chosen(apps.profile(system), settings.receivers) for system in settings.systems)
+    ground = inventory.ground(settings, profiles)
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
     to = inventory.reach(settings, ground, simulated)
@@ -117,7 +117,9 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     made += objectives.files(settings, slos)
     deployed = [fast_forward.rule_file(file, at) for file in (*files, *made)]
     alertmanagers = alertmanager.addresses(settings, ground)
-    running += prometheus.services(settings, ground, scraped, _of_prometheus(deployed), alertmanagers)
+    running += prometheus.services(
+        settings, ground, scraped, _of_prometheus(deployed), alertmanagers, _sight(settings, profiles)
+    )
     running += inventory.doors(settings, ground, running)
 
     pruned |= without_data
@@ -168,11 +170,14 @@ def _jobs(
     settings: Settings, ground: Ground, running: Sequence[Service], profiles: Sequence[Profile]
 ) -> tuple[tuple[ScrapeJob, ...], list[LeftOut]]:
     products = {name: service.product for service in running for name in (service.name, *service.aliases)}
+    products |= {jobs.KUBELET: jobs.KUBELET} if ground.target == "kubernetes" else {}
     found, left_out = [prometheus.own_job(ground, settings.prometheus.replicas), *jobs.own(ground, running)], []
     for profile in profiles:
         more, without = jobs.of_system(ground, profile, settings.systems[profile.system], products)
         found += more
         left_out += without
+    if ground.target == "kubernetes":
+        found += jobs.of_cluster(ground, {job.job for job in found})
     return tuple(sorted(found, key=lambda job: job.job)), left_out
 
 
@@ -180,6 +185,17 @@ def _dashboard_pages(ground: Ground, shown: Sequence[Dashboard]) -> dict[str, st
     """The address of the first dashboard of each system."""
     first = {dashboard.folder: dashboard.uid for dashboard in reversed(shown)}
     return {folder: ground.page(grafana.NAME, grafana.PORT, f"/d/{uid}") for folder, uid in first.items()}
+
+
+def _sight(settings: Settings, profiles: Sequence[Profile]) -> prometheus.Sight | None:
+    if settings.target != "kubernetes":
+        return None
+    return prometheus.Sight(
+        systems=inventory.found_in(settings, profiles),
+        hosts=settings.kubernetes.namespaces.host,
+        annotated=bool(settings.kubernetes.discover),
+        verified=settings.kubernetes.kubelet_verified,
+    )
 
 
 def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
@@ -190,6 +206,7 @@ def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
     """
     known = {alias for process in simulated.values() for alias in process.aliases}
     known |= {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
+    known |= {jobs.KUBELET} if settings.target == "kubernetes" else set()
     return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
 
 

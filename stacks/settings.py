@@ -221,6 +221,55 @@ class Docker(Strict):
     )
 
 
+class Namespaces(Strict):
+    """Whatever is in them belongs to the environment: no other one has the same."""
+
+    monitoring: Name = Field("monitoring", description="Of the stack. It enforces Pod Security `restricted`.")
+    host: Name = Field(
+        "monitoring-host",
+        description="Of what sees the machines: node-exporter and the collector of logs, one on each. `privileged`.",
+    )
+    tracing: Name = Field("tracing", description="Of Jaeger. It enforces `restricted`.")
+
+
+class Ingress(Strict):
+    """A way in for people, by the cluster's ingress controller."""
+
+    domain: Domain = Field(description="The name that people reach it by.", examples=["grafana.example.org"])
+    before: ServiceName = Field("grafana", description="The service whose page is behind it.")
+    controller: Name | None = Field(
+        default=None, alias="class", description="The class of the ingress controller; without it, the cluster's own."
+    )
+    namespace: Name = Field("ingress-nginx", description="Where the controller runs: nobody else gets in.")
+    tls: Name = Field(description="The Secret with the certificate, in the namespace `monitoring`.")
+
+
+class Kubernetes(Strict):
+    """On `kubernetes`: the cluster, and what an environment has and sees of it."""
+
+    context: str | None = Field(
+        default=None,
+        description="The context of the kubeconfig, which is the file that `KUBECONFIG` names, or `~/.kube/config`. "
+        "Without it, the current one.",
+        examples=["prod-eu"],
+    )
+    namespaces: Namespaces = Field(Namespaces(), description="Their names.")
+    storage_class: Name | None = Field(
+        default=None, description="Of all volumes. Without it, the cluster's default. Another one makes them anew."
+    )
+    discover: tuple[Name, ...] = Field(
+        (),
+        description="Namespaces whose pods and services are scraped where their annotations `prometheus.io/scrape`, "
+        "`port`, `path` and `scheme` ask for it, besides those of the systems.",
+    )
+    kubelet_verified: bool = Field(
+        default=True,
+        description="Whether kubelets have certificates of the cluster's authority. kubeadm gives them such only with "
+        "`serverTLSBootstrap`; where they sign their own, `false` scrapes them without a proof of who they are.",
+    )
+    ingress: Ingress | None = Field(default=None, description="What people reach without a port-forward.")
+
+
 class NewPanel(Strict):
     """A panel in place of a shipped one, of the same size."""
 
@@ -348,7 +397,8 @@ class Settings(Strict):
         default=0,
         ge=0,
         le=48000,
-        description="On `local`, added to every port: 10000 puts Prometheus (9090) on 19090. One block an environment.",
+        description="On `local`, added to every port: 10000 puts Prometheus (9090) on 19090. One block an environment. "
+        "On the other targets, added to the ports of pages on the machine that they are looked at from.",
     )
     fast_forward: int = Field(
         default=1,
@@ -363,6 +413,7 @@ class Settings(Strict):
     )
     registry: Registry | None = Field(default=None, description="A mirror of the registries of the images.")
     docker: Docker = Field(Docker(), description="The Docker Engine and what it publishes.")
+    kubernetes: Kubernetes = Field(Kubernetes(), description="The cluster and the environment's place in it.")
     external_labels: dict[Label, str] = Field(
         {},
         description="Labels on everything that leaves this Prometheus. `cluster` and `environment` are the "

@@ -69,6 +69,7 @@ def test_only_targets_import_a_provider() -> None:
     ]
     assert sorted(importing) == [
         "stacks/targets/docker.py",
+        "stacks/targets/kubernetes.py",
         "stacks/targets/local.py",
         "stacks/targets/local_provider.py",
     ]
