@@ -526,7 +526,7 @@ class Api:
     token: Path
 
     @contextlib.contextmanager
-    def ask(self, path: str, quiet: float = 0, **query: str) -> Iterator[http.client.HTTPResponse]:
+    def ask(self, path: str, quiet: float = 0, **query: object) -> Iterator[http.client.HTTPResponse]:
         """A good answer, to be read within the `with`; it may be silent for `quiet` seconds more than others."""
         with contextlib.closing(self.connect()) as connection:
             connection.timeout = _SECONDS_TO_ANSWER + quiet
@@ -580,7 +580,7 @@ class Objects:
         found: dict[str, Object] = {}
         more = ""
         while True:
-            with self.api.ask(self.resource.path, limit=str(_PAGE), **({"continue": more} if more else {})) as answer:
+            with self.api.ask(self.resource.path, limit=_PAGE, **({"continue": more} if more else {})) as answer:
                 page = json.load(answer)
             found |= {each["metadata"]["uid"]: each for each in page.get("items") or ()}
             if not (more := _text(page, "metadata.continue")):
@@ -589,7 +589,7 @@ class Objects:
 
     def _watch(self, version: str) -> str:
         """Until the API server ends it, as it is asked to. Returns the version to go on from."""
-        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(_SECONDS_OF_A_WATCH)}
+        query: dict[str, Any] = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": _SECONDS_OF_A_WATCH}
         with self.api.ask(self.resource.path, _SECONDS_OF_A_WATCH, resourceVersion=version, **query) as events:
             for line in events:
                 event = json.loads(line)
