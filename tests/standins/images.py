@@ -142,6 +142,7 @@ def _recipes() -> dict[str, Callable[[], Image]]:
     products = {
         "busybox": _plain_busybox,
         "python": _python,
+        "kube-state-metrics": _kube_state_metrics,
         "prometheus": _prometheus,
         "alertmanager": _alertmanager,
         "node_exporter": _node_exporter,
@@ -305,6 +306,21 @@ def _ours() -> Image:
     env = [_PATH, "LANG=C.UTF-8", f"PYTHONPATH={place}", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"]
     config = {"Env": env, "User": f"{NOBODY}:{NOBODY}", "WorkingDir": place, "Entrypoint": ["python3", "-m"]}
     return Image([*_python().layers, sources], config)
+
+
+def _kube_state_metrics() -> Image:
+    """Without a shell, and with this interpreter in place of the program, which nobody can have here."""
+    program = Path(__file__).with_name("kube_state_metrics.py").read_text()
+    files = {
+        "/kube-state-metrics": File(f"#!/usr/local/bin/python3 -I\n{program}", 0o755),
+        "/etc/passwd": File(f"root:x:0:0::/root:/bin/false\nnobody:x:{NOBODY}:{NOBODY}::/home:/bin/false\n"),
+    }
+    config = {
+        "User": "nobody",
+        "ExposedPorts": {"8080/tcp": {}, "8081/tcp": {}},
+        "Entrypoint": ["/kube-state-metrics", "--port=8080", "--telemetry-port=8081"],
+    }
+    return Image([_interpreter(), files], config)
 
 
 # The layers.
