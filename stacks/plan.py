@@ -13,7 +13,7 @@ from stacks import boards, fast_forward, inventory, jobs, objectives, packs, rou
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, door, grafana, loki, prometheus
+from stacks.services import alertmanager, door, grafana, loki, prometheus, remote_write
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
@@ -202,12 +202,13 @@ def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
     """What rules may rely on besides the services that run here.
 
     It is what simulated processes do in the place of others, the services of real systems by their names in the
-    profiles, and that an Alertmanager has peers.
+    profiles, that an Alertmanager has peers, and that samples are sent elsewhere.
     """
     known = {alias for process in simulated.values() for alias in process.aliases}
     known |= {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
     known |= {jobs.KUBELET} if settings.target == "kubernetes" else set()
-    return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
+    known |= {ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set()
+    return known | ({remote_write.NAME} if settings.prometheus.remote_write else set())
 
 
 def _of_loki(file: RuleFile) -> bool:

@@ -23,13 +23,14 @@ from stacks.service import (
     replicas,
     to_yaml,
 )
-from stacks.services import docker_discovery, kubernetes_discovery
+from stacks.services import docker_discovery, kubernetes_discovery, remote_write
 from stacks.settings import Settings
 from stacks.units import size_bytes, size_text
 
 NAME = "prometheus"
 PORT = 9090
 RULES = "etc/rules"
+SECRETS = "secrets"
 
 # The external label that tells the samples of replicas apart, and that no alert may have: Alertmanager would take
 # the same alert of two of them for two.
@@ -105,7 +106,7 @@ def _service(
     sight: Sight | None,
 ) -> Service:
     name = replica_name(NAME, replica)
-    tokens = sorted({job.token for job in jobs if job.token})
+    tokens = {job.token for job in jobs if job.token} | remote_write.credentials(settings.prometheus.remote_write)
     return Service(
         name=name,
         replica=replica,
@@ -124,7 +125,7 @@ def _service(
             File(path="etc/prometheus.yml", text=to_yaml(_config(settings, name, jobs, rules, alertmanagers, sight))),
             *rules,
         ),
-        secrets=tuple(SecretFile(path=_secret(token), secret=token) for token in tokens),
+        secrets=tuple(SecretFile(path=_secret(token), secret=token) for token in sorted(tokens)),
         volumes=(Volume(path="data", size=size_bytes(settings.prometheus.volume)),),
         ready=Endpoint(port="http", path="/-/ready"),
         reload=Reload(
@@ -155,6 +156,7 @@ def _config(
     alerting: dict[str, object] = {"alertmanagers": [{"static_configs": [{"targets": sorted(alertmanagers)}]}]}
     if several:
         alerting["alert_relabel_configs"] = [{"action": "labeldrop", "regex": REPLICA}]
+    backends = remote_write.config(wanted.remote_write, f"../{SECRETS}")
     return {
         "global": {
             "scrape_interval": wanted.scrape_interval,
@@ -170,6 +172,7 @@ def _config(
             *_discovered(settings),
             *([{**kubernetes_discovery.services(sight.systems), **LIMITS}] if sight and sight.annotated else []),
         ],
+        **({"remote_write": backends} if backends else {}),
     }
 
 
@@ -230,4 +233,4 @@ def _targets(job: ScrapeJob, sight: Sight | None) -> dict[str, object]:
 
 
 def _secret(name: str) -> str:
-    return f"secrets/{name}"
+    return f"{SECRETS}/{name}"
