@@ -64,6 +64,7 @@ class Drill(Strict):
     """How the simulated system is made to raise an alert: a fault of a process, or the end of it.
 
     `rate`: requests a second that it takes to show soon. `alone`: other alerts would not be raised beside it.
+    `shown_by` is the exporter, among what the simulation stands in for, without which the fault would not be seen.
     """
 
     service: Name
@@ -72,6 +73,7 @@ class Drill(Strict):
     stop: Literal[True] | None = None
     rate: float | None = Field(default=None, gt=0, le=500)
     alone: bool = False
+    shown_by: Name | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> "Drill":

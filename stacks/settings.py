@@ -318,6 +318,13 @@ class Kubernetes(Strict):
         description="Whether kubelets have certificates of the cluster's authority. kubeadm gives them such only with "
         "`serverTLSBootstrap`; where they sign their own, `false` scrapes them without a proof of who they are.",
     )
+    api_port: int = Field(
+        default=6443,
+        ge=1,
+        le=65535,
+        description="The port of the API servers behind the service `kubernetes`, which few pods may reach: "
+        "`kubectl get endpointslices` shows it.",
+    )
     ingress: Ingress | None = Field(default=None, description="What people reach without a port-forward.")
 
 

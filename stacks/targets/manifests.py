@@ -20,7 +20,7 @@ from stacks.targets.pods import Object
 _RBAC = "rbac.authorization.k8s.io/v1"
 _NETWORKING = "networking.k8s.io/v1"
 _SYSTEM = "kube-system"
-_DNS, _API = 53, (443, 6443)
+_DNS, _HTTPS = 53, 443
 _KUBELET = 10250
 # Above applications, below what the cluster itself needs: who watches goes last.
 _PRIORITY = 1_000_000
@@ -183,7 +183,8 @@ def _policy(plan: Plan, service: Service, there: Sequence[Flow]) -> Object:
     outward: list[Object] = [{"to": [_namespace(_SYSTEM)], "ports": [_port(_DNS, "UDP"), _port(_DNS, "TCP")]}]
     outward += [_outward(plan, name, targets[name]) for name in sorted(targets)]
     if service.access:
-        outward.append({"ports": [_port(port) for port in _API]})
+        # Networks judge before or after the service's port becomes that of the servers behind it.
+        outward.append({"ports": [_port(_HTTPS), _port(plan.settings.kubernetes.api_port)]})
     if service.kind == prometheus.NAME:
         outward.append({"ports": [_port(_KUBELET)]})
     if service.outbound:
