@@ -21,10 +21,11 @@ import psutil
 import yaml
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from standins import control_plane, demand, images, network
-from standins.control_plane import ClusterFailed, ClusterMissing, Component, ControlPlane, Step, component
+from standins import control_plane, demand, images, network, storage
+from standins.control_plane import ClusterFailed, ClusterMissing, Component, ControlPlane, Step, component, repeated
 from standins.machine import children, end, ending_well, serving, unmount_below
 from standins.network import NODE, PODS, Before
+from standins.policies import Enforcer
 from standins.registry import registry
 from toolchain import programs
 
@@ -52,6 +53,7 @@ _SHIM = "containerd-shim-runc-v2"
 _SECONDS_TO_WAIT = 900
 _SECONDS_TO_STOP = 15
 _SECONDS_TO_BE_READY = 180
+_SECONDS_BETWEEN = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,7 @@ def _running(directory: Path, step: Step) -> Iterator[Cluster]:
         containerd = stack.enter_context(_containerd(directory, own))
         plane = stack.enter_context(control_plane.running(directory, NODE, step))
         images.push(own, [images.official(name) for name in images.OF_CLUSTERS])
-        there = Cluster(**{field: getattr(plane, field) for field in ControlPlane.__dataclass_fields__}, node=NODE)
+        there = Cluster(**vars(plane), node=NODE)
         step("starting the node")
         containerd.wait(_SOCKET.exists, "containerd does not listen")
         for program, arguments in _node_programs(there).items():
@@ -148,6 +150,9 @@ def _running(directory: Path, step: Step) -> Iterator[Cluster]:
         there.apply(*_objects(images.local(own, images.official("coredns"))))
         kubelet = stack.enter_context(component(directory, programs.program("kubelet"), *_kubelet_arguments(there)))
         kubelet.wait(lambda: _is_ready(there), "the node is not ready", _SECONDS_TO_BE_READY)
+        enforcer = Enforcer(there, directory / "containerd" / "addresses" / "pods", _RUNTIME / "containerd")
+        stack.enter_context(repeated(enforcer.enforce, _SECONDS_BETWEEN, step))
+        stack.enter_context(repeated(lambda: storage.provide(there, NAME), _SECONDS_BETWEEN, step))
         step("waiting for the names of services")
         kubelet.wait(lambda: _resolves(there), "CoreDNS is not available", _SECONDS_TO_BE_READY)
         yield there
