@@ -47,7 +47,7 @@ with cluster(Path(sys.argv[1])) as there:
 def machine() -> dict[str, list[str]]:
     """What a cluster changes here."""
     processes = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
-    places = ["/run", "/var/lib", "/var/log", "/var/lib/cni", "/run/containerd", "/run/netns", "/opt"]
+    places = ["/run", "/var/lib", "/var/log", "/var/lib/cni", "/run/containerd/s", "/run/netns", "/opt"]
     return {
         "packet filter": said("nft", "-s", "list", "ruleset"),
         "iptables": [line for line in said("iptables-save") if not line.startswith(("#", ":"))],
@@ -276,7 +276,7 @@ def is_ready(there: Cluster, each: dict[str, Any]) -> bool:
 
 
 @pytest.mark.e2e
-def test_what_is_privileged_is_refused_where_that_is_enforced(there: Cluster, busybox: str) -> None:
+def test_what_is_privileged_is_refused_where_that_is_enforced_and_runs_elsewhere(there: Cluster, busybox: str) -> None:
     own = pod("careless", busybox, ["true"], "strict")
     own["spec"]["containers"][0]["securityContext"] = {"privileged": True}
     there.apply(namespace("strict", "restricted"))
@@ -284,7 +284,12 @@ def test_what_is_privileged_is_refused_where_that_is_enforced(there: Cluster, bu
         there.apply(own)
     own["metadata"]["namespace"] = "default"
     own["spec"]["securityContext"] = {}
-    assert run(there, own) == ["code 0"]
+    # As what watches a node does.
+    own["spec"]["volumes"] = [{"name": "host", "hostPath": {"path": "/"}}]
+    mount = {"name": "host", "mountPath": "/host", "readOnly": True, "mountPropagation": "HostToContainer"}
+    own["spec"]["containers"][0]["volumeMounts"] = [mount]
+    own["spec"]["containers"][0]["command"] = ["cat", "/host/etc/hostname"]
+    assert run(there, own) == [f"{Path('/etc/hostname').read_text()}code 0"]
 
 
 @pytest.mark.e2e
@@ -399,7 +404,7 @@ def test_a_control_plane_is_enough_for_objects(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_NEEDED", {tmp_path / "nft": "nftables", tmp_path / "bridge": "plugins"})
+    monkeypatch.setattr(module, "_NEEDED", {str(tmp_path / "nft"): "nftables", str(tmp_path / "bridge"): "plugins"})
     with pytest.raises(ClusterMissing, match=r"install Debian's nftables, plugins$"), cluster(tmp_path / "own"):
         pass
 
