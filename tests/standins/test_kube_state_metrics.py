@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+import yaml
 
 import catalogue
 from catalogue import Declared
 from catalogue.observe import exposed
 from standins import kube_state_metrics as standin
+from standins.control_plane import ControlPlane, control_plane
 from standins.kube_state_metrics import Api, Objects, Unanswered
 
 RECORDED = json.loads((Path(__file__).parent / "kubernetes" / "recorded.json").read_text())
@@ -274,3 +277,45 @@ def test_a_resource_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture
         standin.read(["--resources=pods,nodez"])
     assert "resource nodez does not exist" in capsys.readouterr().err
     assert standin.read(["--port=8080", "--port=9", "--resources=pods,nodes"]).port == 9
+
+
+# A real API server, and an account that may list and watch.
+
+ALLOWED = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: watching}
+rules: [{apiGroups: [""], resources: [namespaces], verbs: [list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: watching}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: watching}
+subjects: [{kind: ServiceAccount, name: default, namespace: default}]
+"""
+
+
+def _with_its_account(there: ControlPlane, directory: Path) -> Api:
+    path = "/api/v1/namespaces/default/serviceaccounts/default/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    (directory / "token").write_text(there.ask("POST", path, json=request)["status"]["token"])
+    trusted = ssl.create_default_context(cafile=there.authority.file)
+    host, _, port = there.server.removeprefix("https://").partition(":")
+    return Api(lambda: http.client.HTTPSConnection(host, int(port), context=trusted), directory / "token")
+
+
+@pytest.mark.e2e
+def test_of_a_real_api_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--host=127.0.0.1", "--port=0", "--telemetry-host=127.0.0.1", "--telemetry-port=0"]
+    with control_plane(tmp_path / "plane") as there:
+        there.apply(*yaml.safe_load_all(ALLOWED))
+        api = _with_its_account(there, tmp_path)
+        with standin.serving(standin.read([*flags, "--resources=namespaces,pods"]), api) as (metrics, of_itself):
+            _eventually(lambda: 'namespace="kube-system",phase="Active"} 1' in _said(f"{metrics}/metrics"))
+            there.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+            _eventually(lambda: 'namespace="shop",phase="Active"} 1' in _said(f"{metrics}/metrics"))
+            there.ask("DELETE", there.path("v1", "Namespace", name="shop"))
+            _eventually(lambda: 'namespace="shop"' not in _said(f"{metrics}/metrics"))
+            assert _said(f"{metrics}/livez") == "OK"
+            _eventually(lambda: 'list_total{resource="*v1.Pod",result="error"}' in _said(f"{of_itself}/metrics"))
+    assert 'pods is forbidden: User "system:serviceaccount:default:default"' in capsys.readouterr().err
