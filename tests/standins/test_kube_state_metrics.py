@@ -147,6 +147,17 @@ def test_reasons_that_no_controller_gives_are_unknown() -> None:
     assert 'reason="unknown",condition="Progressing",status="unknown"} 1\n' in said
 
 
+def test_a_pod_is_ready_when_it_says_so_and_not_when_its_containers_are() -> None:
+    [pod] = [each for each in RECORDED["pods"] if each["metadata"]["name"] == "db-0"]
+    conditions = [{"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": "False"}]
+    container = {"name": "db", "started": True, "ready": False, "restartCount": 0}
+    status = {"conditions": conditions, "containerStatuses": [container], "phase": "Running"}
+    said = standin.exposition({"pods": [{**pod, "status": status}]})
+    ready = re.findall(r'^kube_pod_status_ready.*condition="(\w+)"} (\d)$', said, re.MULTILINE)
+    assert ready == [("true", "0"), ("false", "1"), ("unknown", "0")]
+    assert re.findall(r"^kube_pod_container_status_ready.* (\d)$", said, re.MULTILINE) == ["0"]
+
+
 def test_labels_are_escaped() -> None:
     said = standin.exposition({"namespaces": [{"metadata": {"name": 'a"b\\c\nd'}, "status": {"phase": "Active"}}]})
     assert 'kube_namespace_status_phase{namespace="a\\"b\\\\c\\nd",phase="Active"} 1\n' in said
