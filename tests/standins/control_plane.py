@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import httpx
 from stacks.targets.supervisor import wait
 from standins import demand
 from standins.authority import Authority
-from standins.machine import alone, end, ending_well, serving
+from standins.machine import MachineFailed, alone, end, ending_well, serving
 from toolchain import programs
 
 SERVICES = "10.190.128.0/20"
@@ -66,14 +67,14 @@ class Component:
 
 
 @contextlib.contextmanager
-def component(directory: Path, program: Path | str, *arguments: str) -> Iterator[Component]:
-    """A program with its log in `directory`; ended with the `with`."""
+def component(directory: Path, program: Path | str, *arguments: str, within: Sequence[str] = ()) -> Iterator[Component]:
+    """A program with its log in `directory`; ended with the `with`. `within` is what starts it, and becomes it."""
     name = Path(program).name
     log = directory / f"{name}.log"
     with log.open("w") as said:
         # A session of its own: an interrupt from the keyboard is for whoever waits, who ends it in its order.
         process = subprocess.Popen(
-            [program, *arguments], cwd=directory, stdout=said, stderr=said, start_new_session=True
+            [*within, program, *arguments], cwd=directory, stdout=said, stderr=said, start_new_session=True
         )
     try:
         yield Component(name, process, log)
@@ -295,6 +296,27 @@ def trusting(authority: Authority) -> ssl.SSLContext:
     admin = authority.folder / "user-admin-system-masters"
     context.load_cert_chain(f"{admin}.crt", f"{admin}.key")
     return context
+
+
+@contextlib.contextmanager
+def repeated(work: Callable[[], object], seconds: float, step: Step) -> Iterator[None]:
+    """Do it again and again, beside the `with`. What the server refuses is told, and tried again."""
+    stop = threading.Event()
+
+    def again() -> None:
+        while not stop.wait(seconds):
+            try:
+                work()
+            except (ClusterFailed, MachineFailed, httpx.TransportError) as problem:
+                step(str(problem))
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def free_port(address: str) -> int:
