@@ -26,6 +26,8 @@ from toolchain.versions import GO, table
 
 Object = Mapping[str, Any]
 
+EXCEPTIONS = Path(__file__).with_name("judges_exceptions.yaml")
+
 _REQUIREMENTS = Path(__file__).with_name("checkov_requirements.txt")
 _SECONDS = 300
 # kube-score's grade of what it has nothing against.
@@ -64,7 +66,7 @@ class _File(Strict):
     exceptions: tuple[Exempt, ...]
 
 
-def exceptions(path: Path) -> tuple[Exempt, ...]:
+def exceptions(path: Path = EXCEPTIONS) -> tuple[Exempt, ...]:
     """The exceptions of a file, which is refused if it is not well made."""
     return load(_File, yaml.safe_load(path.read_text(encoding="utf-8")), in_file(path.name, path)).exceptions
 
