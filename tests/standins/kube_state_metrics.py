@@ -15,7 +15,6 @@ import socket
 import ssl
 import sys
 import threading
-import time
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -535,8 +534,15 @@ class Api:
             connection.request("GET", f"{path}?{urllib.parse.urlencode(query)}", headers=headers)
             answer = connection.getresponse()
             if answer.status != HTTPStatus.OK:
-                raise Unanswered(f"{path} was answered with {answer.status}: {answer.read().decode().strip()}")
+                raise Unanswered(f"{path} was answered with {answer.status}: {_message(answer.read().decode())}")
             yield answer
+
+
+def _message(text: str) -> str:
+    """What the API server says of a refusal, whoever it comes from."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(text)["message"])
+    return text.strip()
 
 
 def of_this_pod() -> Api:
@@ -559,14 +565,15 @@ class Objects:
         """All of them."""
         return list(self._objects.values())
 
-    def follow(self) -> None:
-        """For ever."""
+    def follow(self, ended: threading.Event) -> None:
+        """Until the first trouble after it has ended."""
         while True:
             try:
                 self.once()
             except (Unanswered, OSError, http.client.HTTPException) as problem:
                 _say(f"{self.resource.path}: {problem or type(problem).__name__}")
-            time.sleep(_SECONDS_TO_TRY_AGAIN)
+            if ended.wait(_SECONDS_TO_TRY_AGAIN):
+                return
 
     def once(self) -> None:
         """List them, and follow what changes until the watch breaks."""
@@ -578,12 +585,13 @@ class Objects:
 
     def _list(self) -> str:
         found: dict[str, Object] = {}
-        more = ""
+        query: dict[str, Any] = {"limit": _PAGE}
         while True:
-            with self.api.ask(self.resource.path, limit=_PAGE, **({"continue": more} if more else {})) as answer:
+            with self.api.ask(self.resource.path, **query) as answer:
                 page = json.load(answer)
             found |= {each["metadata"]["uid"]: each for each in page.get("items") or ()}
-            if not (more := _text(page, "metadata.continue")):
+            query["continue"] = _text(page, "metadata.continue")
+            if not query["continue"]:
                 self._objects = found
                 return _text(page, "metadata.resourceVersion")
 
@@ -677,11 +685,10 @@ def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-def servers(options: argparse.Namespace, api: Api) -> list[_Server]:
-    """That of the metrics and that of the telemetry, which both listen, of the resources that it begins to follow."""
+@contextlib.contextmanager
+def serving(options: argparse.Namespace, api: Api) -> Iterator[tuple[str, str]]:
+    """The addresses of the metrics and of the telemetry, of the resources that it follows."""
     followed = {name: Objects(api, RESOURCES[name]) for name in options.resources}
-    for objects in followed.values():
-        threading.Thread(target=objects.follow, daemon=True).start()
     metrics: dict[str, Answer] = {
         "/metrics": lambda: (HTTPStatus.OK, exposition({name: each.now() for name, each in followed.items()})),
         "/healthz": _fine,
@@ -691,10 +698,21 @@ def servers(options: argparse.Namespace, api: Api) -> list[_Server]:
         "/metrics": lambda: (HTTPStatus.OK, telemetry(followed.values())),
         "/readyz": _fine,
     }
-    return [
-        _Server(options.host, options.port, metrics),
-        _Server(options.telemetry_host, options.telemetry_port, of_itself),
-    ]
+    ended = threading.Event()
+    with (
+        _Server(options.host, options.port, metrics) as one,
+        _Server(options.telemetry_host, options.telemetry_port, of_itself) as other,
+    ):
+        for objects in followed.values():
+            threading.Thread(target=objects.follow, args=(ended,), daemon=True).start()
+        for server in (one, other):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"{options.host}:{one.server_port}", f"{options.telemetry_host}:{other.server_port}"
+        finally:
+            ended.set()
+            for server in (one, other):
+                server.shutdown()
 
 
 def _known(names: str) -> list[str]:
@@ -717,10 +735,12 @@ def read(arguments: list[str]) -> argparse.Namespace:
 
 def main() -> None:
     """Serve until it is told to end. As the first process of a container it has to listen for that."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    metrics, of_itself = servers(read(sys.argv[1:]), of_this_pod())
-    threading.Thread(target=of_itself.serve_forever, daemon=True).start()
-    metrics.serve_forever()
+    options = read(sys.argv[1:])
+    told = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, told)
+    with serving(options, of_this_pod()) as (metrics, of_itself):
+        _say(f"metrics on {metrics}, telemetry on {of_itself}")
+        signal.sigwait(told)
 
 
 if __name__ == "__main__":
