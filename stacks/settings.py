@@ -157,6 +157,12 @@ class Prometheus(Strict):
     evaluation_interval: Duration = Field("15s", description="How often rules are evaluated.")
     retention: Duration = Field("15d", description="How long samples are kept.")
     volume: Size = Field("10GB", description="Size of the volume. At most 80 % of it is filled with samples.")
+    series_per_target: int = Field(
+        default=1500,
+        ge=1,
+        le=50_000,
+        description="How many series a target has, on average: what memory and disk are [reckoned](sizing.md) with.",
+    )
     remote_write: dict[Name, RemoteWrite] = Field({}, description="Other backends that get every sample, by name.")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stacks import fast_forward
+from stacks import fast_forward, sizing
 from stacks.fast_forward import Pace
 from stacks.service import (
     PLATFORM,
@@ -35,13 +35,6 @@ SECRETS = "secrets"
 # The external label that tells the samples of replicas apart, and that no alert may have: Alertmanager would take
 # the same alert of two of them for two.
 REPLICA = "replica"
-
-# The write-ahead log and the block being made count for nothing in retention.size, so a fifth is left to them.
-SAMPLES_SHARE = 0.8
-
-# Of a target, and in memory of a series: what the head block holds, doubled for queries and the garbage collector.
-SERIES = 1500
-SERIES_BYTES = 16 * 2**10
 
 # A target that goes wrong must not take the server with it.
 LIMITS = {
@@ -105,7 +98,7 @@ def _service(
     alertmanagers: Sequence[str],
     sight: Sight | None,
 ) -> Service:
-    name = replica_name(NAME, replica)
+    name, load = replica_name(NAME, replica), sizing.of_jobs(settings, jobs)
     tokens = {job.token for job in jobs if job.token} | remote_write.credentials(settings.prometheus.remote_write)
     return Service(
         name=name,
@@ -135,7 +128,7 @@ def _service(
         ),
         metrics=Endpoint(port="http", path="/metrics"),
         page=Endpoint(port="http", path="/"),
-        limits=Limits(memory=_memory(jobs), cpus=2),
+        limits=Limits(memory=sizing.memory(load), cpus=sizing.processors(load)),
         outbound=True,
         host=_socket(settings),
         access=kubernetes_discovery.access(sorted(sight.systems), sight.hosts) if sight else (),
@@ -164,7 +157,7 @@ def _config(
             # Prometheus expands $NAME in external labels; ours are meant as they stand.
             "external_labels": {label: value.replace("$", "$$") for label, value in labels.items()},
         },
-        "storage": {"tsdb": {"retention": {"time": wanted.retention, "size": sample_bytes(wanted.volume)}}},
+        "storage": {"tsdb": {"retention": {"time": wanted.retention, "size": size_text(sizing.room(wanted.volume))}}},
         "rule_files": [file.path.removeprefix("etc/") for file in rules],
         "alerting": alerting,
         "scrape_configs": [
@@ -189,16 +182,6 @@ def _discovers(settings: Settings) -> bool:
 
 def _discovered(settings: Settings) -> list[dict[str, object]]:
     return [{**docker_discovery.job(settings.environment), **LIMITS}] if _discovers(settings) else []
-
-
-def _memory(jobs: Sequence[ScrapeJob]) -> int:
-    """Bytes: a base, and for the series of each target what a head block and its queries take of memory."""
-    return 512 * 2**20 + sum(len(job.targets) for job in jobs) * SERIES * SERIES_BYTES
-
-
-def sample_bytes(volume: str) -> str:
-    """The share of the volume that samples may fill, in whole megabytes."""
-    return size_text(int(size_bytes(volume) * SAMPLES_SHARE) // 2**20 * 2**20)
 
 
 def _scrape(job: ScrapeJob, at: Pace, sight: Sight | None) -> dict[str, object]:

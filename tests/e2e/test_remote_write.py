@@ -90,6 +90,7 @@ def remote(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iter
                 "scrape_interval": "1s",
                 "evaluation_interval": "1s",
                 "volume": "256MB",
+                "retention": "1h",
                 "remote_write": {
                     "vault": {"url": vault, "username": "watch", "password": "vault"},
                     "mimir": {"url": mimir, "bearer": "mimir", "headers": {"X-Scope-OrgID": "payments"}},
