@@ -34,7 +34,7 @@ class Module(Strict):
     module: str
     packages: tuple[str, ...]
     tags: str = ""
-    stamp: str | None = None
+    stamp: str | tuple[str, ...] | None = None
     # Files that belong beside the programs: path -> the Go module that carries it.
     copies: Mapping[str, str] = {}
 

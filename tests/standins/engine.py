@@ -10,14 +10,15 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
 import docker.errors
-import psutil
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from standins.machine import children, end, holds, interfaces, run, serving, unmount_below
 
 _SECONDS_TO_START = 60
 _SECONDS_TO_STOP = 60
@@ -119,7 +120,7 @@ class _Own:
     @classmethod
     def _choose(cls, directory: Path) -> "_Own":
         """Private addresses that no interface of this machine has."""
-        taken = _interfaces().values()
+        taken = interfaces().values()
         for second in range(200, 250):
             addresses = ipaddress.IPv4Network(f"10.{second}.0.0/16")
             if not any(address in addresses for each in taken for address in each):
@@ -159,32 +160,32 @@ class _Own:
 
     def up(self) -> None:
         """dockerd makes the bridge docker0 alone, which another engine may have; any other it takes as it is."""
-        _run("ip", "link", "add", "name", self.name, "type", "bridge")
-        _run("ip", "address", "add", f"{self.gateway}/24", "dev", self.name)
-        _run("ip", "link", "set", self.name, "up")
+        run("ip", "link", "add", "name", self.name, "type", "bridge")
+        run("ip", "address", "add", f"{self.gateway}/24", "dev", self.name)
+        run("ip", "link", "set", self.name, "up")
         own = str(self.addresses)
-        _run("iptables", "-w", "-N", self.name)
+        run("iptables", "-w", "-N", self.name)
         for rule in (
             ["-m", "physdev", "--physdev-is-bridged", "-s", own, "-d", own, "-j", "ACCEPT"],
             ["-s", own, "-d", own, "-j", "DROP"],
             ["-s", own, "-j", "ACCEPT"],
             ["-d", own, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"],
         ):
-            _run("iptables", "-w", "-A", self.name, *rule)
+            run("iptables", "-w", "-A", self.name, *rule)
         for table, chain, *rule in self._jumps:
-            _run("iptables", "-w", "-t", table, "-I", chain, *rule)
+            run("iptables", "-w", "-t", table, "-I", chain, *rule)
 
     def down(self) -> None:
         """Remove what is there of them. The bridges of its networks are known by their addresses."""
-        for name, addresses in _interfaces().items():
+        for name, addresses in interfaces().items():
             if name == self.name or any(address in self.addresses for address in addresses):
-                _run("ip", "link", "delete", name)
+                run("ip", "link", "delete", name)
         for table, chain, *rule in self._jumps:
-            while _holds("iptables", "-w", "-t", table, "-C", chain, *rule):
-                _run("iptables", "-w", "-t", table, "-D", chain, *rule)
-        if _holds("iptables", "-w", "-n", "-L", self.name):
-            _run("iptables", "-w", "-F", self.name)
-            _run("iptables", "-w", "-X", self.name)
+            while holds("iptables", "-w", "-t", table, "-C", chain, *rule):
+                run("iptables", "-w", "-t", table, "-D", chain, *rule)
+        if holds("iptables", "-w", "-n", "-L", self.name):
+            run("iptables", "-w", "-F", self.name)
+            run("iptables", "-w", "-X", self.name)
 
 
 @contextlib.contextmanager
@@ -271,8 +272,7 @@ def _remove(directory: Path) -> None:
     _end_processes(directory)
     if own := _Own.read(directory):
         own.down()
-    for mount in reversed(_mounts_below(folders)):
-        _run("umount", "--lazy", str(mount))
+    unmount_below(folders)
     for folder in folders:
         if folder.exists():
             shutil.rmtree(folder)
@@ -280,54 +280,7 @@ def _remove(directory: Path) -> None:
 
 def _end_processes(directory: Path) -> None:
     """The daemon first: it ends what it knows. Then what a killed one left: shims, and the containers below them."""
-    _end(_serving(directory, ["dockerd"]), signal.SIGTERM, _SECONDS_TO_STOP)
-    rest = _serving(directory, _PROCESSES)
-    _end([each for process in rest for each in (process, *_children(process))], signal.SIGKILL, _SECONDS_TO_KILL)
-
-
-def _serving(directory: Path, names: Sequence[str]) -> list[psutil.Process]:
-    """Processes with one of these names that have something of the engine's among their arguments."""
     marks = (f"{directory}/", _name(directory))
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if process.name() in names and any(mark in word for mark in marks for word in process.cmdline()):
-                found.append(process)
-    return found
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _end(processes: Sequence[psutil.Process], number: signal.Signals, seconds: float) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
-    psutil.wait_procs(processes, timeout=seconds)
-
-
-def _interfaces() -> dict[str, list[ipaddress.IPv4Address]]:
-    return {
-        name: [ipaddress.IPv4Address(each.address) for each in addresses if each.family == socket.AF_INET]
-        for name, addresses in psutil.net_if_addrs().items()
-    }
-
-
-def _mounts_below(folders: Sequence[Path]) -> list[Path]:
-    """In the order in which they were mounted."""
-    points = [Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return [point for point in points if any(point.is_relative_to(folder) for folder in folders)]
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise EngineFailed(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr.strip()}")
-
-
-def _holds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    end(serving(["dockerd"], marks), signal.SIGTERM, _SECONDS_TO_STOP)
+    rest = serving(_PROCESSES, marks)
+    end([each for process in rest for each in (process, *children(process))], signal.SIGKILL, _SECONDS_TO_KILL)

@@ -35,6 +35,8 @@ from toolchain import programs
 from toolchain.versions import table, this_platform
 
 NOBODY = 65534
+# What a cluster has of itself.
+OF_CLUSTERS = ("coredns", "pause")
 
 _ROOT = Path(workloads.__file__).parents[1]
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -92,18 +94,18 @@ class Image:
 
 
 def names() -> list[str]:
-    """The official references of all images that there are."""
-    return list(_recipes())
+    """The official references of the images that environments are made of."""
+    return [reference for reference in _recipes() if reference not in {official(name) for name in OF_CLUSTERS}]
 
 
 def push(registry: str, only: Iterable[str] = (), login: tuple[str, str] | None = None) -> dict[str, str]:
-    """Make images and push them to the registry at HOST:PORT: all, or those with these official references.
+    """Make images and push them to the registry at HOST:PORT: those of environments, or these official references.
 
     Returns official reference -> digest. `docker.io/prom/prometheus:v3.15.0` is there as
     `HOST:PORT/prom/prometheus:v3.15.0`. `login` is the registry's user and password.
     """
     recipes = _recipes()
-    wanted = list(only) or list(recipes)
+    wanted = list(only) or names()
     for reference in wanted:
         if reference not in recipes:
             raise ImageFailed(f"{reference} has no stand-in; {nearest(reference, list(recipes))}")
@@ -143,6 +145,8 @@ def _recipes() -> dict[str, Callable[[], Image]]:
         "redis_exporter": _redis_exporter,
         "cadvisor": _cadvisor,
         "caddy": _caddy,
+        "coredns": _coredns,
+        "pause": _pause,
     }
     return {official(name): image for name, image in products.items()}
 
@@ -245,6 +249,16 @@ def _jaeger() -> Image:
 def _caddy() -> Image:
     config = {"WorkingDir": "/srv", "ExposedPorts": {"443/tcp": {}}, "Cmd": ["caddy", "run"]}
     return Image([_busybox(), _program("caddy", "/usr/bin/caddy")], config)
+
+
+def _coredns() -> Image:
+    ports = {"53/tcp": {}, "53/udp": {}}
+    config = {"User": "65532", "WorkingDir": "/", "ExposedPorts": ports, "Entrypoint": ["/coredns"]}
+    return Image([_program("coredns", "/coredns")], config)
+
+
+def _pause() -> Image:
+    return Image([_program("pause", "/pause")], {"User": "65535:65535", "Entrypoint": ["/pause"]})
 
 
 def _cadvisor() -> Image:

@@ -25,7 +25,7 @@ def test_go_mod_holds_the_modules_that_files_are_copied_from(module: Module) -> 
 
 
 # Programs that nobody runs in a container.
-BARE = {"alertroutes", "jsonnet", "lokitool", "pulumi", "registry"}
+BARE = {"alertroutes", "etcd", "jsonnet", "kubernetes", "lokitool", "pulumi", "registry"}
 IMAGES = {"busybox", "python"}
 
 
@@ -78,7 +78,11 @@ def test_a_product_without_a_release_is_built_and_names_its_programs() -> None:
         "alertroutes": ("alertroutes",),
         "caddy": ("caddy",),
         "cadvisor": ("cadvisor",),
+        "coredns": ("coredns",),
+        "etcd": ("etcd",),
         "jsonnet": ("jsonnet",),
+        "kubernetes": ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet"),
+        "pause": ("pause",),
         "registry": ("registry",),
     }
     assert all(product.build and (product.optional or product.on_demand) for product in own.values())
