@@ -126,7 +126,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         except Incomplete as error:
             _refuse_incomplete(context, error, marked)
         except Failed as error:
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            wire.refuse(context, str(error))
         return provider_pb2.CreateResponse(id=identity, properties=_outputs(marked, outputs))
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -135,7 +135,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             with self._engine() as engine:
                 outputs = _kind(request).read(engine, request.id, wire.plain(marked))
         except Failed as error:
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            wire.refuse(context, str(error))
         if outputs is None:
             return provider_pb2.ReadResponse()
         seen = {name: outputs[name] for name in inputs if not schemas.is_nothing(outputs.get(name))}
@@ -154,7 +154,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 with self._engine() as engine:
                     outputs.update(kind.update(engine, request.id, state, inputs))
             except Failed as error:
-                context.abort(grpc.StatusCode.UNKNOWN, str(error))
+                wire.refuse(context, str(error))
         return provider_pb2.UpdateResponse(properties=_outputs(marked, outputs))
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -162,7 +162,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             with self._engine() as engine:
                 _kind(request).delete(engine, request.id, wire.plain(wire.props(request.properties)))
         except Failed as error:
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            wire.refuse(context, str(error))
         return empty_pb2.Empty()
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802

@@ -375,7 +375,7 @@ def _claim(watch: Watch) -> Judge:
         if watch.before is not None and phase == "Bound":
             return Verdict(ready=True)
         name = live["spec"].get("storageClassName")
-        found = name and watch.client.find({"apiVersion": "storage.k8s.io/v1", **_identity("StorageClass", name)})
+        found = name and watch.client.find({**_identity("StorageClass", name), "apiVersion": "storage.k8s.io/v1"})
         if not found:
             watch.log.status("WARNING", f'no storage class found for "{_name(live)}"')
         waits = found and found.get("volumeBindingMode") == "WaitForFirstConsumer"

@@ -91,7 +91,7 @@ class Client:
 
     def __init__(self, address: Address) -> None:
         self.namespace: str = address.active().get("namespace") or "default"
-        settings = client.Configuration()
+        settings: Any = client.Configuration()
         settings.retries = urllib3.Retry(total=2, connect=0, read=2, backoff_factor=0.1)
         try:
             config.load_kube_config_from_dict(
@@ -100,7 +100,7 @@ class Client:
         except ConfigException as error:
             raise NotConfigured(str(error)) from error
         settings.connection_pool_maxsize = _CONNECTIONS
-        self.api = client.ApiClient(settings)
+        self.api: Any = client.ApiClient(settings)
 
     def close(self) -> None:
         self.api.close()

@@ -116,15 +116,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         try:
             replaces = _replacing(olds, news, changed)
         except NotConfigured as error:
-            context.abort(grpc.StatusCode.UNKNOWN, f"failed to parse kubeconfig: {error}")
+            wire.refuse(context, f"failed to parse kubeconfig: {error}")
         return provider_pb2.DiffResponse(changes=wire.some(changed=bool(changed)), diffs=changed, replaces=replaces)
 
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         given = {name.removeprefix("kubernetes:config:"): value for name, value in request.variables.items()}
         if not _flag(given, "enableServerSideApply", "PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY", default=True):
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, "the stand-in knows server-side apply alone")
+            wire.refuse(context, "the stand-in knows server-side apply alone", grpc.StatusCode.UNIMPLEMENTED)
         self.cancelled.clear()
-        flags = {name: _flag(given, *names) for name, names in _SETTINGS.items()}
+        flags: dict[str, Any] = {name: _flag(given, *names) for name, names in _SETTINGS.items()}
         # What was learnt of the API lasts, as the types of the official provider are compiled in.
         session = Session(**flags, namespace=given.get("namespace") or "default", schema=self._session.schema)
         self._session = _connected(session, Address(given.get("kubeconfig", ""), given.get("context", "")))
@@ -140,10 +140,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             text = f'ignoring user-specified value for internal annotation "{_AUTONAMED}"'
             self._log(request).lasting("WARNING", text)
         if annotation(inputs, "pulumi.com/waitFor"):
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, "the stand-in does not know the annotation pulumi.com/waitFor")
+            wire.refuse(
+                context, "the stand-in does not know the annotation pulumi.com/waitFor", grpc.StatusCode.UNIMPLEMENTED
+            )
         if "generateName" in inputs["metadata"] and "name" not in inputs["metadata"]:
             text = "the `.metadata.generateName` field is not supported in Server-Side Apply mode"
-            context.abort(grpc.StatusCode.UNKNOWN, text)
+            wire.refuse(context, text)
         if "name" not in inputs["metadata"] and (name := _automatic_name(request)):
             annotations = {**inputs["metadata"].get("annotations", {}), _AUTONAMED: "true"}
             inputs["metadata"] = {**inputs["metadata"], "name": name, "annotations": annotations}
@@ -200,7 +202,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             )
             _refuse_incomplete(context, message, error, _checkpoint(inputs, error.live, marked, manager))
         except (ApiError, Failed) as error:
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            wire.refuse(context, str(error))
         if request.preview:
             return provider_pb2.CreateResponse(properties=_checkpoint(inputs, _previewed(live), marked, manager))
         return provider_pb2.CreateResponse(id=_identifier(live), properties=_checkpoint(inputs, live, marked, manager))
@@ -241,15 +243,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         identity = {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": metadata}
         failure = None
         try:
-            live = session.client.find(identity)
-            if live is None:
+            if (live := session.client.find(identity)) is None:
                 return provider_pb2.ReadResponse()
             if known and annotation(inputs, "pulumi.com/skipAwait") != "true":
                 self._watch(session.client, request, inputs, reads=True).check(live)
         except Incomplete as error:
-            failure = error
+            failure, live = error, error.live
         except ApiError as error:
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            wire.refuse(context, str(error))
         seen = schemas.prune(live, inputs) if known else schemas.as_inputs(live)
         properties = _checkpoint(seen, live, marked, _manager(inputs, wire.plain(state)))
         kept = wire.struct(schemas.keep_secrets(seen, marked))
@@ -259,13 +260,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _read_unreachable(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._log(request).lasting("WARNING", f"{_UNREACHABLE}: {self._session.unreachable}")
-        if self._session.delete_unreachable:
-            return provider_pb2.ReadResponse()
-        text = (
-            "failed to read resource state due to unreachable cluster. If the cluster was deleted, you can remove this "
-        )
-        context.abort(grpc.StatusCode.UNKNOWN, f"{text}resource from Pulumi state by {_DELETE_UNREACHABLE}")
-        raise AssertionError
+        if not self._session.delete_unreachable:
+            text = (
+                "failed to read resource state due to unreachable cluster. If the cluster was deleted, you can remove "
+            )
+            wire.refuse(context, f"{text}this resource from Pulumi state by {_DELETE_UNREACHABLE}")
+        return provider_pb2.ReadResponse()
 
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         session, marked, state = self._session, wire.props(request.news), wire.props(request.olds)
@@ -277,7 +277,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         try:
             client = self._require_client(session)
         except Failed as error:
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            wire.refuse(context, str(error))
         try:
             live = self._update(client, request, inputs, old_live, manager)
             if not request.preview and manager != old_manager:
@@ -326,7 +326,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             live = client.get(_identity(old_live, inputs))
         except ApiError as unread:
             message = f'update of resource "{request.urn}" failed: {error}\nunable to get cluster state: {unread}'
-            context.abort(grpc.StatusCode.UNKNOWN, message)
+            wire.refuse(context, message)
         message = (
             f'the Kubernetes API server reported that "{_identifier(live)}" failed to fully initialize or become live: '
             f"{error}"
@@ -350,14 +350,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             )
         except ApiError as error:
             if error.code != 404:
-                context.abort(grpc.StatusCode.UNKNOWN, str(error))
+                wire.refuse(context, str(error))
         return empty_pb2.Empty()
 
     def _delete_unreachable(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._log(request).lasting("WARNING", f"{_UNREACHABLE}: {self._session.unreachable}")
         if not self._session.delete_unreachable:
             text = f"{_UNREACHABLE}. If the cluster was deleted, you can remove this resource from Pulumi state by "
-            context.abort(grpc.StatusCode.UNKNOWN, text + _DELETE_UNREACHABLE)
+            wire.refuse(context, text + _DELETE_UNREACHABLE)
         return empty_pb2.Empty()
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
@@ -457,7 +457,9 @@ def _kind(request: Any, context: grpc.ServicerContext) -> str:
     token = request.urn.split("::")[2].split("$")[-1].removeprefix("kubernetes:")
     version, _, kind = token.rpartition(":")
     if kind not in KINDS or KINDS[kind].api_version != version.removeprefix("core/"):
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the stand-in does not know {token}; known: {', '.join(KINDS)}")
+        wire.refuse(
+            context, f"the stand-in does not know {token}; known: {', '.join(KINDS)}", grpc.StatusCode.UNIMPLEMENTED
+        )
     return str(kind)
 
 

@@ -66,8 +66,13 @@ def refuse_incomplete(context: grpc.ServicerContext, failed: provider_pb2.ErrorR
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=failed.reasons[0])
     status.details.add().Pack(failed)
     context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    context.abort(grpc.StatusCode.UNKNOWN, failed.reasons[0])
-    raise AssertionError  # abort raises; its type does not say so
+    refuse(context, failed.reasons[0])
+
+
+def refuse(context: grpc.ServicerContext, message: str, code: Any = grpc.StatusCode.UNKNOWN) -> NoReturn:
+    """Nothing was done."""
+    context.abort(code, message)
+    raise AssertionError  # it raises, which its type does not say
 
 
 @dataclass(frozen=True)
