@@ -18,7 +18,7 @@ import docker
 import docker.errors
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from standins.machine import children, end, holds, interfaces, run, serving, unmount_below
+from standins.machine import alone, children, end, holds, interfaces, run, serving, unmount_below
 
 _SECONDS_TO_START = 60
 _SECONDS_TO_STOP = 60
@@ -57,7 +57,7 @@ def engine(directory: Path, socket_file: Path | None = None) -> Iterator[Engine]
     """
     _require_root_and_programs()
     directory = directory.absolute()
-    with _alone(directory):
+    with alone(directory, EngineFailed(f"another process runs an engine in {directory}")):
         _require_own(directory)
         _remove(directory)
         try:
@@ -79,21 +79,6 @@ def _require_root_and_programs() -> None:
 def _require_own(directory: Path) -> None:
     if directory.exists() and any(directory.iterdir()) and not (directory / _STATE).exists():
         raise EngineFailed(f"{directory} is removed at the end, and holds files that no engine has put there")
-
-
-@contextlib.contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Two engines never share a directory. The lock goes with its process, however that ends."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with directory.with_name(f"{directory.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EngineFailed(f"another process runs an engine in {directory}") from None
-        try:
-            yield
-        finally:
-            Path(lock.name).unlink()
 
 
 @dataclass(frozen=True)

@@ -252,7 +252,7 @@ def _caddy() -> Image:
 
 
 def _coredns() -> Image:
-    ports = {"53/tcp": {}, "53/udp": {}}
+    ports: dict[str, Any] = {"53/tcp": {}, "53/udp": {}}
     config = {"User": "65532", "WorkingDir": "/", "ExposedPorts": ports, "Entrypoint": ["/coredns"]}
     return Image([_program("coredns", "/coredns")], config)
 

@@ -1,11 +1,14 @@
 """What stand-ins that need root do to this machine: commands, interfaces, mounts, and processes that were left."""
 
 import contextlib
+import fcntl
 import ipaddress
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -65,3 +68,37 @@ def unmount_below(folders: Sequence[Path]) -> None:
     for point in reversed(points):
         if any(point.is_relative_to(folder) for folder in folders):
             run("umount", "--lazy", str(point))
+
+
+@contextlib.contextmanager
+def alone(directory: Path, taken: Exception) -> Iterator[None]:
+    """Two never share a directory: the second one gets `taken`. The lock goes with its process, however that ends."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_name(f"{directory.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise taken from None
+        try:
+            yield
+        finally:
+            Path(lock.name).unlink()
+
+
+@contextlib.contextmanager
+def ending_well() -> Iterator[None]:
+    """SIGTERM ends the `with`, where nobody else has said what it does."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def end_once(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end_once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,388 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import kubernetes.client
+import kubernetes.config
+import psutil
+import pytest
+
+from stacks.targets.supervisor import wait
+from standins import cluster as module
+from standins import images
+from standins.cluster import Cluster, cluster
+from standins.control_plane import ClusterFailed, ClusterMissing, control_plane
+from standins.network import NODE
+from standins.registry import registry
+
+TESTS = Path(__file__).parents[1]
+NOBODY = images.NOBODY
+# A process that nothing else starts.
+SLEEP = ["sleep", "86399"]
+STARTER = f"""
+import sys, time
+from pathlib import Path
+from standins.cluster import cluster
+from standins.test_cluster import SLEEP, claim, pod, phase
+from stacks.targets.supervisor import wait
+with cluster(Path(sys.argv[1])) as there:
+    left = pod("left", sys.argv[2], {SLEEP}, claim="data")
+    there.apply(claim("data"), left)
+    assert wait(lambda: phase(there, left) == "Running", 60)
+    print("running", flush=True)
+    time.sleep(600)
+"""
+
+
+# This machine, before and after.
+
+
+def machine() -> dict[str, list[str]]:
+    """What a cluster changes here."""
+    processes = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
+    places = ["/run", "/var/lib", "/var/log", "/var/lib/cni", "/run/containerd", "/run/netns", "/opt"]
+    settings = ["kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "net/bridge/bridge-nf-call-iptables"]
+    return {
+        "packet filter": [line for line in said("nft", "-s", "list", "ruleset") if "ws-" not in line or "ws-f" in line],
+        "iptables": [line for line in said("iptables-save") if not line.startswith(("#", ":"))],
+        "mounts": Path("/proc/self/mounts").read_text().splitlines(),
+        "addresses": said("ip", "-o", "address"),
+        "routes": said("ip", "route"),
+        "settings": [Path("/proc/sys", name).read_text() for name in settings if Path("/proc/sys", name).exists()],
+        "groups": sorted(str(each) for each in Path("/sys/fs/cgroup").glob("**/kubepods")),
+        "processes": [line for line in processes if "kube" in line or "ws-cluster" in line or line == " ".join(SLEEP)],
+        "places": [str(each) for place in places if Path(place).is_dir() for each in sorted(Path(place).iterdir())],
+    }
+
+
+def said(*command: str) -> list[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+@pytest.fixture
+def unchanged() -> Iterator[None]:
+    """After the test, this machine is as it was. Another one's cluster is waited for, to look at neither."""
+    with module._alone(str):
+        before = machine()
+    yield
+    with module._alone(str):
+        after = machine()
+    assert {what: sorted(set(after[what]) ^ set(before[what])) for what in before if after[what] != before[what]} == {}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with registry(tmp_path_factory.mktemp("registry")) as address:
+        images.push(address, [images.official("busybox"), images.official("prometheus")])
+        yield address
+
+
+@pytest.fixture(scope="module")
+def busybox(address: str) -> str:
+    return images.local(address, images.official("busybox"))
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.usefixtures("unchanged")
+def test_nothing_is_left(tmp_path: Path, busybox: str, number: signal.Signals) -> None:
+    """What ends by SIGTERM takes everything with it; after a kill, the next one does, even where it then refuses."""
+    directory = tmp_path / "cluster"
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER, directory, busybox], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    with starter:
+        assert starter.stdout
+        assert starter.stdout.readline() == "running\n"
+        assert " ".join(SLEEP) in machine()["processes"]
+        starter.send_signal(number)
+    if number == signal.SIGKILL:
+        assert " ".join(SLEEP) in machine()["processes"]
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "precious").touch()
+        with pytest.raises(ClusterFailed, match=r"files that no cluster has put there$"), cluster(tmp_path / "other"):
+            pass
+        assert (tmp_path / "other" / "precious").exists()
+    assert starter.returncode == (128 + number if number == signal.SIGTERM else -number)
+    assert not directory.exists()
+
+
+@pytest.mark.e2e
+@pytest.mark.usefixtures("unchanged")
+def test_what_does_not_start_says_why_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_kubelet_arguments", lambda _: ["--no-such-flag"])
+    with (
+        pytest.raises(ClusterFailed, match=r"^kubelet ended with 1:\n(.*\n)*.*no-such-flag"),
+        cluster(tmp_path / "own"),
+    ):
+        pass
+    assert not (tmp_path / "own").exists()
+
+
+# What runs in it.
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster") / "own") as there:
+        yield there
+
+
+def namespace(name: str, level: str = "privileged", **labels: str) -> dict[str, Any]:
+    labels |= {"pod-security.kubernetes.io/enforce": level}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def claim(name: str, namespace: str = "default", size: str = "1Gi", kind: str | None = None) -> dict[str, Any]:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    spec |= {"storageClassName": kind} if kind else {}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+
+
+def pod(
+    name: str, image: str, command: list[str], namespace: str = "default", claim: str = "", **more: Any
+) -> dict[str, Any]:
+    """A pod that every level of security allows, with a claim at /data."""
+    limited = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    container = {"name": "main", "image": image, "command": command, "securityContext": limited}
+    user = {"runAsNonRoot": True, "runAsUser": NOBODY, "runAsGroup": NOBODY, "fsGroup": NOBODY}
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {**user, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }
+    if claim:
+        spec["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
+        spec["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    metadata = {"name": name, "namespace": namespace, "labels": {"app": name}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata | more, "spec": spec}
+
+
+def server(name: str, image: str, namespace: str) -> list[dict[str, Any]]:
+    """A pod that answers with its name on port 8000, and its service on port 80."""
+    script = f"echo {name} >/dev/shm/index.html; exec httpd -f -p 8000 -h /dev/shm"
+    metadata = {"name": name, "namespace": namespace}
+    spec = {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8000}]}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+    return [pod(name, image, ["sh", "-c", script], namespace), service]
+
+
+def found(there: Cluster, each: dict[str, Any]) -> dict[str, Any]:
+    metadata = each["metadata"]
+    return there.ask(
+        "GET", there.path(each["apiVersion"], each["kind"], metadata.get("namespace", ""), metadata["name"])
+    )
+
+
+def phase(there: Cluster, each: dict[str, Any]) -> str:
+    return str(found(there, each)["status"]["phase"])
+
+
+def run(there: Cluster, each: dict[str, Any]) -> str:
+    """The output of a pod that ends, with its exit code."""
+    there.apply(each)
+    assert wait(lambda: phase(there, each) in ("Succeeded", "Failed"), 60), found(there, each)["status"]
+    ended = found(there, each)["status"]["containerStatuses"][0]["state"]["terminated"]
+    path = there.path("v1", "Pod", each["metadata"]["namespace"], each["metadata"]["name"])
+    text = there.api.get(f"{path}/log").text
+    there.ask("DELETE", path)
+    return f"{text}code {ended['exitCode']}"
+
+
+Ask = Callable[..., str]
+
+
+@pytest.fixture
+def ask(there: Cluster, busybox: str) -> Ask:
+    """What a pod of a namespace is answered."""
+    count = iter(range(1000))
+
+    def ask(namespace: str, url: str, **labels: str) -> str:
+        name = f"asks-{time.monotonic_ns()}-{next(count)}"
+        command = ["timeout", "2", "wget", "-qO-", url]
+        return run(there, pod(name, busybox, command, namespace, labels=labels))
+
+    return ask
+
+
+def answers(there: Cluster, name: str, namespace: str) -> bool:
+    """Whether a service answers this machine."""
+    service = there.ask("GET", there.path("v1", "Service", namespace, name))["spec"]["clusterIP"]
+    try:
+        return httpx.get(f"http://{service}", timeout=2, trust_env=False).text == f"{name}\n"
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.e2e
+def test_the_node_has_its_version_and_address(there: Cluster) -> None:
+    (node,) = there.ask("GET", "/api/v1/nodes")["items"]
+    assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.34.2"
+    assert {"type": "InternalIP", "address": NODE} in node["status"]["addresses"]
+
+
+@pytest.mark.e2e
+def test_what_is_restricted_runs_and_keeps_its_data(there: Cluster, address: str) -> None:
+    prometheus = images.local(address, images.official("prometheus"))
+    own = pod("prometheus", prometheus, ["prometheus", "--storage.tsdb.path=/data"], "strict", claim="data")
+    container = own["spec"]["containers"][0]
+    container["command"] += ["--config.file=/etc/prometheus/prometheus.yml"]
+    container["readinessProbe"] = {"httpGet": {"path": "/-/ready", "port": 9090}, "periodSeconds": 1}
+    there.apply(namespace("strict", "restricted"), claim("data", "strict"), own)
+    assert wait(
+        lambda: any(each["type"] == "Ready" and each["status"] == "True" for each in conditions(there, own)), 60
+    )
+    bound = found(there, claim("data", "strict"))
+    assert bound["spec"]["storageClassName"] == "standard"
+    folder = there.directory / "volumes" / bound["spec"]["volumeName"]
+    assert (folder / "wal").stat().st_uid == NOBODY
+    assert folder.stat().st_gid == NOBODY
+
+
+def is_ready(there: Cluster, each: dict[str, Any]) -> bool:
+    conditions = found(there, each)["status"].get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+@pytest.mark.e2e
+def test_what_is_privileged_is_refused_where_that_is_enforced(there: Cluster, busybox: str) -> None:
+    own = pod("careless", busybox, ["true"], "strict")
+    own["spec"]["containers"][0]["securityContext"] = {"privileged": True}
+    there.apply(namespace("strict", "restricted"))
+    with pytest.raises(ClusterFailed, match=r'403: pods "careless" .* violates PodSecurity "restricted:latest": priv'):
+        there.apply(own)
+    own["metadata"]["namespace"] = "default"
+    own["spec"]["securityContext"] = {}
+    assert run(there, own) == "code 0"
+
+
+@pytest.mark.e2e
+def test_a_volume_grows_where_its_class_allows_that_and_goes_with_its_claim(there: Cluster, busybox: str) -> None:
+    grows, stays = claim("grows"), claim("stays", kind="fixed")
+    users = [pod(f"uses-{name}", busybox, ["sleep", "600"], claim=name) for name in ("grows", "stays")]
+    there.apply(grows, stays, *users)
+    assert wait(lambda: [phase(there, each) for each in users] == ["Running"] * 2, 60)
+    folder = there.directory / "volumes" / found(there, grows)["spec"]["volumeName"]
+    there.apply(claim("grows", size="3Gi"))
+    assert wait(lambda: bool(found(there, grows)["status"]["capacity"] == {"storage": "3Gi"}), 20)
+    with pytest.raises(ClusterFailed, match="the storageclass that provisions the pvc must support resize"):
+        there.apply(claim("stays", size="3Gi", kind="fixed"))
+    assert phase(there, users[0]) == "Running"
+    for each in (users[0], grows):
+        there.ask("DELETE", there.path("v1", each["kind"], "default", each["metadata"]["name"]))
+    assert folder.is_dir()
+    assert wait(lambda: not folder.exists(), 20)
+    assert wait(lambda: folder.name not in str(there.ask("GET", "/api/v1/persistentvolumes")), 5)
+
+
+@pytest.mark.e2e
+def test_services_are_found_by_name_from_other_namespaces_and_nothing_leaves(
+    there: Cluster, busybox: str, ask: Ask
+) -> None:
+    there.apply(namespace("one"), namespace("two"), *server("web", busybox, "one"))
+    assert wait(lambda: answers(there, "web", "one"), 30)
+    for name in ("web.one", "web.one.svc.cluster.local"):
+        assert ask("two", f"http://{name}/") == "web\ncode 0"
+    assert "bad address" in ask("two", "http://web/")
+    before = there.fenced()
+    assert "refused" in ask("two", "http://10.190.143.254/")
+    assert "refused" in ask("two", "http://192.0.2.1/")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get("http://10.190.143.254/", timeout=5, trust_env=False)
+    assert there.fenced() >= before + 3
+
+
+@pytest.mark.e2e
+def test_a_change_of_a_config_map_is_seen_within_seconds(there: Cluster, busybox: str) -> None:
+    own = pod("reads", busybox, ["sh", "-c", "until grep -q new /etc/own/text; do sleep 0.2; done"])
+    own["spec"]["volumes"] = [{"name": "own", "configMap": {"name": "own"}}]
+    own["spec"]["containers"][0]["volumeMounts"] = [{"name": "own", "mountPath": "/etc/own"}]
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "own"}, "data": {"text": "old"}}
+    there.apply(settings, own)
+    assert wait(lambda: phase(there, own) == "Running", 30)
+    there.apply(settings | {"data": {"text": "new"}})
+    assert wait(lambda: phase(there, own) == "Succeeded", 15)
+
+
+@pytest.mark.e2e
+def test_policies_are_kept(there: Cluster, busybox: str, ask: Ask) -> None:
+    there.apply(namespace("guarded"), namespace("friends", side="friend"), *server("safe", busybox, "guarded"))
+    assert wait(lambda: answers(there, "safe", "guarded"), 30)
+    assert ask("friends", "http://safe.guarded/") == "safe\ncode 0"
+    friend = {
+        "namespaceSelector": {"matchLabels": {"side": "friend"}},
+        "podSelector": {"matchLabels": {"role": "peer"}},
+    }
+    incoming = {"from": [friend], "ports": [{"port": 8000}]}
+    names = {"to": [{"ipBlock": {"cidr": "10.190.0.0/16"}}], "ports": [{"protocol": "UDP", "port": 53}]}
+    there.apply(
+        policy("guarded", podSelector={}, policyTypes=["Ingress"], ingress=[incoming]),
+        policy("friends", podSelector={"matchLabels": {"role": "mute"}}, policyTypes=["Egress"], egress=[names]),
+    )
+    assert ask("friends", "http://safe.guarded/", role="peer") == "safe\ncode 0"
+    assert ask("friends", "http://safe.guarded/", role="stranger") == "code 143"
+    assert ask("default", "http://safe.guarded/", role="peer") == "code 143"
+    # It finds the name, and reaches neither the pod nor the node.
+    assert ask("friends", "http://safe.guarded/", role="mute") == "code 143"
+    assert ask("friends", f"http://{NODE}:1/", role="mute") == "code 143"
+    assert "refused" in ask("friends", f"http://{NODE}:1/", role="peer")
+    assert answers(there, "safe", "guarded")
+
+
+def policy(namespace: str, **spec: Any) -> dict[str, Any]:
+    metadata = {"name": "own", "namespace": namespace}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+@pytest.mark.e2e
+def test_a_user_may_do_what_is_bound_and_nothing_else(there: Cluster) -> None:
+    metadata = {"name": "readers", "namespace": "default"}
+    group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "readers"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    bound = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata}
+    there.apply(bound | {"subjects": [group], "roleRef": role})
+    kubernetes.config.load_kube_config(
+        str(there.user("ada", ["readers"])), client_configuration=(own := kubernetes.client.Configuration())
+    )
+    with kubernetes.client.ApiClient(own) as client:
+        core = kubernetes.client.CoreV1Api(client)
+        assert core.list_namespaced_pod("default").items is not None
+        with pytest.raises(kubernetes.client.ApiException, match='User "ada" cannot list resource "secrets"'):
+            core.list_namespaced_secret("default")
+
+
+# Without a node, and without a cluster.
+
+
+@pytest.mark.e2e
+def test_a_control_plane_is_enough_for_objects(tmp_path: Path) -> None:
+    with control_plane(tmp_path / "one") as one, control_plane(tmp_path / "two") as two:
+        one.apply(namespace("only"))
+        assert one.path("v1", "ConfigMap", "only", "x") == "/api/v1/namespaces/only/configmaps/x"
+        with pytest.raises(ClusterFailed, match='404: namespaces "only" not found'):
+            two.ask("GET", "/api/v1/namespaces/only")
+        with pytest.raises(ClusterFailed, match="another process runs a cluster in"), control_plane(tmp_path / "one"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_NEEDED", {tmp_path / "nft": "nftables", tmp_path / "bridge": "plugins"})
+    with pytest.raises(ClusterMissing, match=r"install Debian's nftables, plugins$"), cluster(tmp_path / "own"):
+        pass
+
+
+def test_root_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_NEEDED", {})
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(ClusterMissing, match=r"as root, and this is user 1000$"), cluster(tmp_path / "own"):
+        pass
