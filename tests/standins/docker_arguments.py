@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from standins.docker_schema import Props, is_empty
+from standins.docker_schema import is_empty
+from standins.wire import Props
 
 MIB = 2**20
 

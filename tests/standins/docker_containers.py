@@ -14,7 +14,7 @@ from docker import errors
 from standins import docker_arguments as arguments
 from standins.docker_arguments import MIB
 from standins.docker_engine import Engine, Failed, Incomplete, engine_errors
-from standins.docker_schema import Props
+from standins.wire import Props
 
 _SECONDS_TO_END = 20 * 60
 _LIMITS = ("cpuSet", "cpuShares", "maxRetryCount", "memory", "memoryReservation", "memorySwap", "restart")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import docker
 from docker import errors
 
-from standins.docker_schema import Props
+from standins.wire import Props
 
 _SECONDS_IN_USE = 30
 _SECONDS_BETWEEN = 0.2

@@ -18,13 +18,14 @@ from typing import Any
 
 import docker
 import grpc
-from google.protobuf import empty_pb2, json_format, struct_pb2
+from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime import rpc
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from standins import docker_schema as schemas
+from standins import wire
 from standins.docker_resources import KINDS, Engine, Failed, Incomplete, Kind
-from standins.docker_schema import Props
+from standins.wire import Props
 
 VERSION = "5.2.0"
 
@@ -50,21 +51,21 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return plugin_pb2.PluginInfo(version=VERSION)
 
     def CheckConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
-        news = _props(request.news)
+        news = wire.props(request.news)
         news.setdefault("host", os.environ.get("DOCKER_HOST") or _DEFAULT_HOST)
-        return provider_pb2.CheckResponse(inputs=_struct(news))
+        return provider_pb2.CheckResponse(inputs=wire.struct(news))
 
     def DiffConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
-        changed = schemas.plain(_props(request.olds)) != schemas.plain(_props(request.news))
-        return provider_pb2.DiffResponse(changes=_some(changed=changed))
+        changed = wire.plain(wire.props(request.olds)) != wire.plain(wire.props(request.news))
+        return provider_pb2.DiffResponse(changes=wire.some(changed=changed))
 
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
-        arguments = schemas.plain(_props(request.args))
+        arguments = wire.plain(wire.props(request.args))
         self.cancelled.clear()
         self._host = arguments.get("host") or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
         logins = arguments.get("registryAuth") or []
         # What is not text arrives as JSON in a text.
-        logins = schemas.plain(json.loads(logins)) if isinstance(logins, str) else logins
+        logins = wire.plain(json.loads(logins)) if isinstance(logins, str) else logins
         self._logins = {
             login["address"].split("://")[-1].split("/")[0]: {
                 "username": login["username"],
@@ -77,34 +78,34 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         schema = _kind(request).schema
-        old = _props(request.olds)
+        old = wire.props(request.olds)
         autonamed = old["name"] if "name" in old.get("__defaults", ()) else _random_name(request)
-        marked = _props(request.news)
-        inputs = schemas.with_defaults(schema, schemas.plain(marked), autonamed)
+        marked = wire.props(request.news)
+        inputs = schemas.with_defaults(schema, wire.plain(marked), autonamed)
         failures = [
             provider_pb2.CheckFailure(property=path, reason=f"{path} {value!r} does not match {pattern}")
             for path, pattern in schema.checks.items()
             for value in _values(inputs, path.split("."))
             if value != rpc.UNKNOWN and not re.fullmatch(pattern, value)
         ]
-        return provider_pb2.CheckResponse(inputs=_struct(schemas.keep_secrets(marked, inputs)), failures=failures)
+        return provider_pb2.CheckResponse(inputs=wire.struct(schemas.keep_secrets(marked, inputs)), failures=failures)
 
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         schema = _kind(request).schema
-        marked = _props(request.news)
-        inputs = schemas.plain(marked)
-        found = list(schemas.changes(schema, schemas.plain(_props(request.olds)), inputs))
+        marked = wire.props(request.news)
+        inputs = wire.plain(marked)
+        found = list(schemas.changes(schema, wire.plain(wire.props(request.olds)), inputs))
         found = [change for change in found if _top(change[0]) not in request.ignoreChanges]
         detailed = {
             # Nothing of what changed within a secret is shown.
-            _top(path) if schemas.has_secret(marked.get(_top(path))) else path: provider_pb2.PropertyDiff(
+            _top(path) if wire.has_secret(marked.get(_top(path))) else path: provider_pb2.PropertyDiff(
                 kind=_KINDS_OF_CHANGE.Value(f"{kind}_REPLACE" if forces else kind), inputDiff=False
             )
             for path, kind, forces in found
         }
         fixed_name = schema.named and "name" not in inputs.get("__defaults", ())
         return provider_pb2.DiffResponse(
-            changes=_some(changed=bool(found)),
+            changes=wire.some(changed=bool(found)),
             replaces=sorted({_top(path) for path, _, forces in found if forces}),
             diffs=sorted({_top(path) for path, _, _ in found}),
             # Two cannot have one name at the same time.
@@ -114,8 +115,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        kind, marked = _kind(request), _props(request.properties)
-        inputs = schemas.plain(marked)
+        kind, marked = _kind(request), wire.props(request.properties)
+        inputs = wire.plain(marked)
         if request.preview:
             unknown = dict.fromkeys(kind.schema.computed - inputs.keys(), rpc.UNKNOWN)
             return provider_pb2.CreateResponse(properties=_outputs(marked, {**inputs, **unknown}))
@@ -125,27 +126,27 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         except Incomplete as error:
             _refuse_incomplete(context, error, marked)
         except Failed as error:
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            wire.refuse(context, str(error))
         return provider_pb2.CreateResponse(id=identity, properties=_outputs(marked, outputs))
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        marked, inputs = _props(request.properties), _props(request.inputs)
+        marked, inputs = wire.props(request.properties), wire.props(request.inputs)
         try:
             with self._engine() as engine:
-                outputs = _kind(request).read(engine, request.id, schemas.plain(marked))
+                outputs = _kind(request).read(engine, request.id, wire.plain(marked))
         except Failed as error:
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            wire.refuse(context, str(error))
         if outputs is None:
             return provider_pb2.ReadResponse()
         seen = {name: outputs[name] for name in inputs if not schemas.is_nothing(outputs.get(name))}
         seen = schemas.keep_secrets(inputs, seen)
         return provider_pb2.ReadResponse(
-            id=outputs["id"], properties=_outputs(marked, outputs), inputs=_struct({**seen, **_marks(inputs)})
+            id=outputs["id"], properties=_outputs(marked, outputs), inputs=wire.struct({**seen, **_marks(inputs)})
         )
 
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        kind, marked = _kind(request), _props(request.news)
-        state, inputs = schemas.plain(_props(request.olds)), schemas.plain(marked)
+        kind, marked = _kind(request), wire.props(request.news)
+        state, inputs = wire.plain(wire.props(request.olds)), wire.plain(marked)
         kept = {name: value for name, value in state.items() if name in kind.schema.computed or name in inputs}
         outputs = {**kept, **inputs}
         if not request.preview:
@@ -153,15 +154,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 with self._engine() as engine:
                     outputs.update(kind.update(engine, request.id, state, inputs))
             except Failed as error:
-                context.abort(grpc.StatusCode.UNKNOWN, str(error))
+                wire.refuse(context, str(error))
         return provider_pb2.UpdateResponse(properties=_outputs(marked, outputs))
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         try:
             with self._engine() as engine:
-                _kind(request).delete(engine, request.id, schemas.plain(_props(request.properties)))
+                _kind(request).delete(engine, request.id, wire.plain(wire.props(request.properties)))
         except Failed as error:
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            wire.refuse(context, str(error))
         return empty_pb2.Empty()
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
@@ -204,49 +205,22 @@ def _top(path: str) -> str:
     return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
-def _some(*, changed: bool) -> Any:
-    return provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
-
-
-def _props(struct: struct_pb2.Struct) -> Props:
-    return dict(_whole(json_format.MessageToDict(struct)))
-
-
-def _whole(value: Any) -> Any:
-    """Whole numbers, which the wire has as floating point, as such."""
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _struct(props: Props) -> struct_pb2.Struct:
-    struct = struct_pb2.Struct()
-    struct.update(props)
-    return struct
-
-
 def _marks(inputs: Props) -> Props:
     return {name: value for name, value in inputs.items() if name == "__defaults"}
 
 
 def _outputs(marked: Props, outputs: Props) -> struct_pb2.Struct:
-    return _struct(schemas.keep_secrets(marked, {k: v for k, v in outputs.items() if k != "__defaults"}))
+    return wire.struct(schemas.keep_secrets(marked, {k: v for k, v in outputs.items() if k != "__defaults"}))
 
 
 def _refuse_incomplete(context: grpc.ServicerContext, error: Incomplete, marked: Props) -> None:
-    """The resource is there and failed: Pulumi keeps it in its state."""
-    failed = provider_pb2.ErrorResourceInitFailed(
-        id=error.identity,
-        properties=_outputs(marked, {**schemas.plain(marked), "id": error.identity}),
-        reasons=[str(error)],
-        inputs=_struct(marked),
+    outputs = _outputs(marked, {**wire.plain(marked), "id": error.identity})
+    wire.refuse_incomplete(
+        context,
+        provider_pb2.ErrorResourceInitFailed(
+            id=error.identity, properties=outputs, reasons=[str(error)], inputs=wire.struct(marked)
+        ),
     )
-    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
-    status.details.add().Pack(failed)
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ from standins import docker_arguments as arguments
 from standins import docker_containers as containers
 from standins import docker_schema as schemas
 from standins.docker_engine import Engine, Failed, Incomplete, engine_errors
-from standins.docker_schema import Props, Schema
+from standins.docker_schema import Schema
+from standins.wire import Props
 
 __all__ = ["KINDS", "Engine", "Failed", "Incomplete", "Kind"]
 

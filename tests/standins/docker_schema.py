@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pulumi.runtime import rpc
-
-Props = dict[str, Any]
+from standins.wire import SECRET, Props, has_secret
 
 # Lists whose order says nothing.
 _UNORDERED = {
@@ -16,7 +14,6 @@ _UNORDERED = {
 }
 # Another order of these alone is no change, but they are compared one by one.
 _ORDERED_BY_THE_ENGINE = {"ports"}
-_SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
 
 
 @dataclass(frozen=True)
@@ -169,23 +166,7 @@ def is_empty(value: Any) -> bool:
     return is_nothing(value) or value in ("", 0, False)
 
 
-def plain(value: Any) -> Any:
-    """The value without the marks of secrets."""
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get(rpc._special_sig_key) == rpc._special_secret_sig:
-        return plain(value["value"])
-    return {key: plain(item) for key, item in value.items()}
-
-
-def has_secret(value: Any) -> bool:
-    """Whether a mark of a secret is somewhere in it."""
-    return bool(plain(value) != value)
-
-
 def keep_secrets(marked: Props, outputs: Props) -> Props:
     """The properties, secret as a whole where a part of the one with that name was."""
     secret = {name for name, value in marked.items() if has_secret(value)}
-    return {name: {**_SECRET, "value": value} if name in secret else value for name, value in outputs.items()}
+    return {name: {**SECRET, "value": value} if name in secret else value for name, value in outputs.items()}
