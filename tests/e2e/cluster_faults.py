@@ -1,6 +1,10 @@
 """What goes wrong in a cluster, made on purpose: pods that are not ready, restart, or use up what they may use."""
 
-from collections.abc import Mapping
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from standins.rehearse import ClusterGround
@@ -77,3 +81,23 @@ def faults(there: ClusterGround) -> dict[str, list[dict[str, Any]]]:
             }
         ],
     }
+
+
+def fill(disk: Path) -> None:
+    """All but a twentieth of it."""
+    with (disk / "used").open("wb") as file:
+        file.write(bytes(int(shutil.disk_usage(disk).free * 0.95)))
+
+
+@contextmanager
+def small(directory: Path) -> Iterator[Path]:
+    """A disk of its own for this machine, of eight megabytes, below the directory."""
+    image, place = directory / "image", directory / "disk"
+    image.write_bytes(bytes(8 * 2**20))
+    place.mkdir()
+    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", str(image)], check=True)
+    subprocess.run(["/bin/mount", "-o", "loop", str(image), str(place)], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["/bin/umount", str(place)], check=True)

@@ -56,33 +56,36 @@ class Environment:
     variables: tuple[tuple[str, str], ...] = ()
 
     @property
-    def _file(self) -> Path:
+    def stack_file(self) -> Path:
+        """What it is written in."""
         return self.clone / "stacks" / "env" / f"Pulumi.{self.name}.yaml"
 
     @property
     def offset(self) -> int:
-        found: int = yaml.safe_load(self._file.read_text())["config"]["watchstack:port_offset"]
+        found: int = yaml.safe_load(self.stack_file.read_text())["config"]["watchstack:port_offset"]
         return found
 
     def hasten(self, **settings: Any) -> None:
         """The shipped stack file, asked every two seconds, with these settings over it."""
-        document = yaml.safe_load((ROOT / "stacks" / "env" / self._file.name).read_text())
+        document = yaml.safe_load((ROOT / "stacks" / "env" / self.stack_file.name).read_text())
         config = document["config"]
         config["watchstack:prometheus"] |= SMALL
         for key, value in settings.items():
             name = f"watchstack:{key}"
             config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
-        self._file.write_text(yaml.safe_dump(document))
+        self.stack_file.write_text(yaml.safe_dump(document))
 
     @property
     def settings(self) -> dict[str, Any]:
         """What its stack file says now."""
-        config = yaml.safe_load(self._file.read_text())["config"]
+        config = yaml.safe_load(self.stack_file.read_text())["config"]
         return {key.removeprefix("watchstack:"): value for key, value in config.items()}
 
     def set(self, settings: Mapping[str, Any]) -> None:
         """Say this in its stack file."""
-        self._file.write_text(yaml.safe_dump({"config": {f"watchstack:{key}": each for key, each in settings.items()}}))
+        self.stack_file.write_text(
+            yaml.safe_dump({"config": {f"watchstack:{key}": each for key, each in settings.items()}})
+        )
 
     def write(self, **settings: Any) -> None:
         """Its stack file: Boss Workflow simulated, asked every two seconds."""
@@ -110,6 +113,10 @@ class Environment:
     def pulumi(self, *arguments: str, check: bool = True) -> str:
         """Output of a Pulumi command on this environment, both streams together."""
         return self._run("-m", "toolchain.pulumi", self.name, "--", *arguments, check=check)
+
+    def output(self, *arguments: str) -> str:
+        """What a Pulumi command writes for machines."""
+        return self._run("-m", "toolchain.pulumi", self.name, "--", *arguments, check=True, apart=True)
 
     def up(self, *arguments: str, check: bool = True) -> str:
         return self.pulumi("up", "--yes", *self._changed(), *arguments, check=check)
@@ -147,7 +154,7 @@ class Environment:
     def post(self, port: int, path: str, body: object) -> None:
         httpx.post(self.url(port, path), json=body, trust_env=False, timeout=10).raise_for_status()
 
-    def _run(self, *arguments: str, check: bool) -> str:
+    def _run(self, *arguments: str, check: bool, apart: bool = False) -> str:
         environment = {**os.environ, "PYTHONPATH": str(self.clone)}
         # A test's state is its own, whoever is logged in on this machine.
         for name in ("PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN", "PYTHONDONTWRITEBYTECODE"):
@@ -159,7 +166,7 @@ class Environment:
             cwd=self.clone,
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if "toolchain.pulumi" in arguments else None,
+            stderr=subprocess.STDOUT if "toolchain.pulumi" in arguments and not apart else None,
             text=True,
             check=False,
         )
