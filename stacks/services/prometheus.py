@@ -163,10 +163,14 @@ def _config(
         "scrape_configs": [
             *(_scrape(job, fast_forward.pace(settings), sight) for job in jobs),
             *_discovered(settings),
-            *([{**kubernetes_discovery.services(sight.systems), **LIMITS}] if sight and sight.annotated else []),
+            *({**job, **LIMITS} for job in _annotated(sight, jobs)),
         ],
         **({"remote_write": backends} if backends else {}),
     }
+
+
+def _annotated(sight: Sight | None, jobs: Sequence[ScrapeJob]) -> list[dict[str, object]]:
+    return kubernetes_discovery.annotated(sight.systems, jobs) if sight and sight.annotated else []
 
 
 def _socket(settings: Settings) -> Host | None:

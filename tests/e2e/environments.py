@@ -67,19 +67,22 @@ class Environment:
 
     def hasten(self, **settings: Any) -> None:
         """The shipped stack file, asked every two seconds, with these settings over it."""
-        document = yaml.safe_load((ROOT / "stacks" / "env" / self.stack_file.name).read_text())
-        config = document["config"]
+        config = {f"watchstack:{key}": value for key, value in self.shipped.items()}
         config["watchstack:prometheus"] |= SMALL
         for key, value in settings.items():
             name = f"watchstack:{key}"
             config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
-        self.stack_file.write_text(yaml.safe_dump(document))
+        self.stack_file.write_text(yaml.safe_dump({"config": config}))
+
+    @property
+    def shipped(self) -> dict[str, Any]:
+        """What the stack file that is shipped says."""
+        return _settings(ROOT / "stacks" / "env" / self.stack_file.name)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What its stack file says now."""
-        config = yaml.safe_load(self.stack_file.read_text())["config"]
-        return {key.removeprefix("watchstack:"): value for key, value in config.items()}
+        return _settings(self.stack_file)
 
     def set(self, settings: Mapping[str, Any]) -> None:
         """Say this in its stack file."""
@@ -173,6 +176,11 @@ class Environment:
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}\n{done.stdout}")
         return done.stdout
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    config = yaml.safe_load(file.read_text())["config"]
+    return {key.removeprefix("watchstack:"): value for key, value in config.items()}
 
 
 def eventually(seconds: float) -> Retrying:
