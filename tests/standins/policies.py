@@ -112,6 +112,8 @@ def _peers(
         yield None, ""
     for peer in peers or ():
         if block := peer.get("ipBlock"):
+            if ":" in block["cidr"]:
+                continue  # of the other family, of which pods have no addresses here
             out = [f"ip {address} != {{ {', '.join(block['except'])} }}"] if block.get("except") else []
             yield None, " ".join([f"ip {address} {block['cidr']}", *out])
             continue
