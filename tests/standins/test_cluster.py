@@ -228,8 +228,8 @@ def asks(busybox: str) -> Asks:
     names = (f"asks-{number}" for number in itertools.count())
 
     def asks(namespace: str, url: str, **labels: str) -> dict[str, Any]:
-        # Nothing ends the first process of a pod by SIGTERM.
-        command = ["sh", "-c", f"timeout 2 wget -qO- {url}; exit $?"]
+        # A policy finds a new pod a moment after its start. Nothing ends the first process of a pod by SIGTERM.
+        command = ["sh", "-c", f"sleep 1; timeout 2 wget -qO- {url}; exit $?"]
         return pod(next(names), busybox, command, namespace, labels=labels)
 
     return asks
