@@ -2,7 +2,8 @@
 
 The bridge between pods knows none. Here every pod that a policy selects gets a chain of what it may receive and one of
 what it may send; what no rule of them allows is dropped. As in other networks, a connection that is there stays, the
-node reaches its pods, and a service is a detour: ports and addresses are those of the pods behind it.
+node reaches its pods, and a service is a detour: ports and addresses are those of the pods behind it. Unlike there, a
+new pod is on its own for as long as it takes to look: half a second.
 """
 
 import json
