@@ -28,6 +28,7 @@ class Job(Strict):
     """A scrape job. `honor_labels`: labels of the exposition win over those of the target.
 
     `program` has a catalogue of what it exposes, which counts where it is the real one that answers.
+    `found`: in a cluster it has no fixed targets, but the `pods` of the system that have annotations, or the `nodes`.
     """
 
     job: Name
@@ -36,6 +37,7 @@ class Job(Strict):
     interval: Duration | None = None
     honor_labels: bool = False
     program: str | None = None
+    found: Literal["pods", "nodes"] | None = None
     enabled: bool = Field(default=True, description="False: scraped only where the stack file names it in `jobs`.")
 
 
@@ -62,6 +64,7 @@ class Drill(Strict):
     """How the simulated system is made to raise an alert: a fault of a process, or the end of it.
 
     `rate`: requests a second that it takes to show soon. `alone`: other alerts would not be raised beside it.
+    `shown_by` is the exporter, among what the simulation stands in for, without which the fault would not be seen.
     """
 
     service: Name
@@ -70,6 +73,7 @@ class Drill(Strict):
     stop: Literal[True] | None = None
     rate: float | None = Field(default=None, gt=0, le=500)
     alone: bool = False
+    shown_by: Name | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> "Drill":
@@ -95,6 +99,7 @@ class Profile(Strict):
 
     system: Name
     title: str
+    namespace: Name | None = Field(default=None, description="Where it is in a cluster; else one by its own name.")
     packs: tuple[Name, ...]
     dashboards: tuple[Name, ...]
     jobs: tuple[Job, ...]
@@ -104,6 +109,11 @@ class Profile(Strict):
     objectives: tuple[Objective, ...] = ()
     drills: dict[str, Drill] = Field({}, description="By alert of the system's packs.")
     metrics: tuple[Metric, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Its namespace in a cluster."""
+        return self.namespace or self.system
 
 
 def names() -> list[str]:

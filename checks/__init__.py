@@ -17,6 +17,7 @@ from checks import (
     loki,
     ports,
     prometheus,
+    retention,
     routing,
     secrets,
 )
@@ -72,6 +73,7 @@ CHECKS = (
     Check(name="secrets", judge=secrets.check),
     Check(name="ports", judge=ports.check),
     Check(name="disk", judge=disk.check),
+    Check(name="retention", judge=retention.check),
     Check(name="dashboards", judge=dashboards.check),
     Check(name="prometheus", judge=prometheus.check, files_of=("prometheus",)),
     Check(name="alertmanager", judge=alertmanager.check, files_of=("alertmanager",)),

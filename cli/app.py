@@ -11,6 +11,7 @@ from cli.picture import picture
 from cli.pin import pin
 from cli.render import render
 from cli.selftest import selftest
+from cli.size import size
 from cli.status import status
 from cli.test import test
 
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (audit, check, drill, fire, picture, pin, render, selftest, status, test):
+for verb in (audit, check, drill, fire, picture, pin, render, selftest, size, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
 

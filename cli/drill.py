@@ -106,9 +106,11 @@ def _undrilled(plan: Plan, profile: Profile | None, alert: Alert) -> str:
     """Why an alert cannot be drilled; empty if it can."""
     if profile is None:
         return "of no simulated system"
-    if real := sorted(set(alert.requires) & inventory.exporters(plan.settings).keys()):
-        return f"{', '.join(real)} watches a real server here"
-    return "" if alert.name in profile.drills else f"apps/{profile.system}.yaml has no drill for it"
+    drill = profile.drills.get(alert.name)
+    watching = {*alert.requires, *([drill.shown_by] if drill and drill.shown_by else [])}
+    if real := sorted(watching & inventory.taken(plan.settings)):
+        return f"{', '.join(real)} watches the real thing here"
+    return "" if drill else f"apps/{profile.system}.yaml has no drill for it"
 
 
 def _run(plan: Plan, planned: Sequence[Planned], timeout: float, drilled: list[Drilled], *, quiet: bool) -> None:

@@ -32,7 +32,9 @@ class State:
 def status(environment: Environment = "local", config: Config = None, json: AsJson = False) -> None:
     """Show each service with its URL, version, process or container, and memory. Exit 1 if one is not ready."""
     with refusals(as_json=json):
-        made = live.reached(make_plan(environment, config))
+        planned = make_plan(environment, config)
+        live.settled(planned)
+        made = live.reached(planned)
     with ThreadPoolExecutor() as pool:
         running = live.running(made)
         states = list(pool.map(lambda service: _state(made, service, running.get(service.name)), made.services))
@@ -56,7 +58,7 @@ def _state(plan: Plan, service: Service, running: Running | None) -> State:
         version=_version(plan, service),
         id=running.id if running else None,
         up_seconds=int(time.time() - running.since) if running else None,
-        resident_mb=running.memory >> 20 if running else None,
+        resident_mb=running.memory >> 20 if running and running.memory is not None else None,
     )
 
 

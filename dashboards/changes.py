@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from dashboards.board import Board, Panel, Query, Thresholds
 from dashboards.datasources import LOKI, PROMETHEUS
-from stacks.settings import NewPanel, PanelChange
+from stacks.changes import NewPanel, PanelChange
 from stacks.strict import nearest
 
 

@@ -10,7 +10,9 @@ from dashboards.variables import ANY_INSTANCE, ENVIRONMENT, FILTER, instance
 
 NAME = "otel-collector"
 
-_OWN = f'{ANY_INSTANCE},job="{NAME}"'
+# In a cluster there is one on each node besides, for logs.
+_JOBS = 'job=~".+-collector"'
+_OWN = f"{ANY_INSTANCE},{_JOBS}"
 
 
 def board() -> Board:
@@ -21,7 +23,7 @@ def board() -> Board:
         description="Log records and spans that come in and go out, queues and process of the collector.",
         tags=("platform", "watchstack"),
         links=(dashboard("start", "Start"), logs("Logs of the collector", logql.service(NAME)), runbooks()),
-        variables=(ENVIRONMENT, instance(f'job="{NAME}"'), FILTER),
+        variables=(ENVIRONMENT, instance(_JOBS), FILTER),
         needs=frozenset({NAME}),
         panels=(
             *_pipeline("Logs", "log_records", "records/s", LOKI, "LogsNotArriving"),

@@ -13,3 +13,6 @@ OBJECTIVES = frozenset({"objectives"})
 PODS = frozenset({KUBE_STATE_METRICS})
 POSTGRES = frozenset({"postgres-exporter"})
 REDIS = frozenset({"redis-exporter"})
+
+# Not a program: that samples are sent to other backends.
+REMOTE_WRITE = frozenset({"remote-write"})

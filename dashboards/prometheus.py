@@ -2,6 +2,7 @@
 
 from dashboards import promql
 from dashboards.board import GREEN, RED, Board, Panel, Query, Thresholds
+from dashboards.components import REMOTE_WRITE
 from dashboards.configuration import configuration
 from dashboards.links import dashboard, runbook, runbooks
 from dashboards.panels import bargauge, heatmap, row, stat, state_timeline, suffix, timeseries, value_text
@@ -24,7 +25,16 @@ def board() -> Board:
         tags=("platform", "watchstack"),
         links=(dashboard("start", "Start"), dashboard("stack-health", "Stack health"), runbooks()),
         variables=(ENVIRONMENT, job(), instance(SERVER), FILTER),
-        panels=(*_numbers(), *_scrapes(), *_series(), *_rules(), *_queries(), *_storage(), *process(_OWN)),
+        panels=(
+            *_numbers(),
+            *_scrapes(),
+            *_series(),
+            *_rules(),
+            *_queries(),
+            *_storage(),
+            *_remote_write(),
+            *process(_OWN),
+        ),
     )
 
 
@@ -220,5 +230,47 @@ def _storage() -> tuple[Panel, ...]:
             unit="s",
             description="How far back there are samples, and how far there may be.",
             width=8,
+        ),
+    )
+
+
+def _remote_write() -> tuple[Panel, ...]:
+    remote, each = "prometheus_remote_storage", ("instance", "remote_name")
+    sent = f"max by ({', '.join(each)}) ({remote}_queue_highest_sent_timestamp_seconds{{{_OWN}}})"
+    failed = promql.rate(f"{remote}_samples_failed_total", _OWN, each)
+    legend = "{{instance}} to {{remote_name}}"
+    return (
+        row("Remote write", needs=REMOTE_WRITE),
+        timeseries(
+            "Age of the last sample sent",
+            Query(expr=f"time() - {sent}", legend=legend),
+            unit="s",
+            description="How old the newest sample is that a backend took. Beyond two hours samples are lost to it.",
+            thresholds=Thresholds(critical=120),
+            width=8,
+            needs=REMOTE_WRITE,
+            links=(runbook("PrometheusRemoteWriteBehind"),),
+        ),
+        timeseries(
+            "Samples refused",
+            Query(expr=f"{failed} / {promql.rate(f'{remote}_samples_total', _OWN, each)}", legend=legend),
+            unit="percentunit",
+            description="Share of the samples that a backend has refused for good.",
+            thresholds=Thresholds(critical=0.01),
+            width=8,
+            needs=REMOTE_WRITE,
+            links=(runbook("PrometheusRemoteWriteFailing"),),
+        ),
+        timeseries(
+            "Samples sent",
+            Query(expr=promql.rate(f"{remote}_samples_total", _OWN, each, RATE), legend=legend),
+            Query(
+                expr=f"-{promql.rate(f'{remote}_samples_retried_total', _OWN, each, RATE)}",
+                legend=f"{legend}, again",
+            ),
+            unit=suffix("samples/s"),
+            description="Samples a second to each backend; below the line those that had to be sent again.",
+            width=8,
+            needs=REMOTE_WRITE,
         ),
     )

@@ -10,9 +10,9 @@ from docs import markdown
 from docs.markdown import code, codes, table
 from rules import Alert, Threshold
 from stacks import inventory, packs, routes, routing
+from stacks.changes import Override
 from stacks.plan import Plan
 from stacks.routes import Node
-from stacks.settings import Override
 
 _INTRODUCTION = """\
 Made by `make generate` from `stacks/env/Pulumi.{name}.yaml`, as on a machine that has every product."""

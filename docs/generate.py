@@ -7,7 +7,7 @@ import yaml
 
 import apps
 from apps.objectives import Objective
-from docs import alerts, dashboards, environments, metrics, settings
+from docs import alerts, dashboards, environments, metrics, settings, sizing
 from rules import objectives, sloth
 from stacks import plan, render
 from stacks import settings as stack_settings
@@ -27,6 +27,7 @@ def files() -> dict[str, str]:
         "docs/settings.md": settings.page(),
         "docs/alerts.md": alerts.page(),
         "docs/dashboards.md": dashboards.page(),
+        "docs/sizing.md": sizing.page(),
         **{f"docs/metrics/{name}.md": metrics.page(apps.profile(name)) for name in apps.names()},
         **{f"docs/environments/{name}.md": environments.page(_plan(name)) for name in _environments()},
         **{f"{GOLDEN}/{path}": text for path, text in _golden().items()},

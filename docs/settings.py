@@ -67,12 +67,20 @@ KINDS = (
     Kind("domain", settings.Domain, "a host name, in small letters", ("grafana.example.org", "localhost")),
     Kind("directory", settings.Directory, "a path from the root of the disk", ("/var/lib/docker",)),
     Kind("address", settings.IpAddress, "an IP address", ("127.0.0.1", "10.0.0.4")),
+    Kind(
+        "backend",
+        settings.WriteUrl,
+        "a URL without a login",
+        ("https://mimir.example.org/api/v1/push", "http://10.0.0.11:8428/api/v1/write"),
+    ),
+    Kind("header", settings.HeaderName, "letters, digits and dashes", ("X-Scope-OrgID",)),
     Kind("label", names.Label, "letters, digits and underscores, no digit first", ("cluster", "team_2")),
 )
 
 # What the user names, in the path of a key.
 _CHOSEN = {
     "systems": "SYSTEM",
+    "remote_write": "BACKEND",
     "receivers": "RECEIVER",
     "override": "PACK/ALERT",
     "panels": "DASHBOARD/PANEL",

@@ -11,9 +11,9 @@ import yaml
 from pydantic import Field
 
 from rules.overrides import Changes, digest
+from stacks.changes import Override
 from stacks.names import Name
 from stacks.service import to_yaml
-from stacks.settings import Override
 from stacks.strict import Refused, Strict, load, nearest
 from toolchain import remember
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from apps.objectives import WINDOW, Burn, Objective, burn_rate
 from rules import RuleFile, generated
-from stacks.settings import Override
+from stacks.changes import Override
 from stacks.units import seconds
 
 PACK = "objectives"

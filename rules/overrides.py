@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stacks.settings import Override
+from stacks.changes import Override
 from stacks.strict import nearest
 
 Rule = dict[str, Any]

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from rules import Pack, Requirement, RuleFile, read_yaml, rule_file
 from rules.overrides import Changes
+from stacks.changes import Override
 from stacks.names import Label, Name, Severity
-from stacks.settings import Override
 from stacks.strict import Refused, Strict, load
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

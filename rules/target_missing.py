@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from rules import RuleFile, generated
+from stacks.changes import Override
 from stacks.service import PLATFORM, ScrapeJob
-from stacks.settings import Override
 
 PATH = "platform/declared/target-missing.yml"
 RUNBOOK = "https://watchstack.dev/runbooks/TargetMissing"

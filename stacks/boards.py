@@ -8,9 +8,10 @@ from typing import Any
 import dashboards
 from apps import Profile
 from dashboards import Board, Dashboard, changes, own
+from stacks.changes import PanelChange
 from stacks.jobs import LeftOut
 from stacks.service import PLATFORM
-from stacks.settings import PanelChange, Settings
+from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from apps import Process, Profile
 from dashboards import Dashboard
 from stacks import routing
+from stacks.jobs import KUBELET
 from stacks.routing import Reach
-from stacks.service import PLATFORM, ContainerLogs, File, Ground, LogSource, Service, replica_name
+from stacks.service import PLATFORM, ContainerLogs, File, Ground, LogSource, PodLogs, Service, replica_name
 from stacks.services import (
     alertmanager,
     cadvisor,
@@ -15,6 +16,7 @@ from stacks.services import (
     door,
     grafana,
     jaeger,
+    kube_state_metrics,
     loki,
     node_exporter,
     postgres_exporter,
@@ -29,10 +31,55 @@ from stacks.strict import Refused, nearest
 HTTPS_PORT = 443
 
 
-def ground(settings: Settings) -> Ground:
+def ground(settings: Settings, profiles: Sequence[Profile]) -> Ground:
     """How the services of an environment find each other, and people find them."""
-    if settings.target != "docker":
-        return Ground(target=settings.target, port_offset=settings.port_offset)
+    match settings.target:
+        case "docker":
+            return _of_engine(settings)
+        case "kubernetes":
+            return _of_cluster(settings, profiles)
+        case _:
+            return Ground(target="local", port_offset=settings.port_offset)
+
+
+def _of_cluster(settings: Settings, profiles: Sequence[Profile]) -> Ground:
+    """Pages are looked at through a port-forward, unless the way in leads to them."""
+    wanted, way_in = settings.kubernetes.namespaces, settings.kubernetes.ingress
+    named = {service: profile.place for profile in profiles for service in _of_system(settings, profile)}
+    pages = [*_replicas(settings), capture.NAME, grafana.NAME, jaeger.NAME, *named]
+    return Ground(
+        target="kubernetes",
+        port_offset=settings.port_offset,
+        namespaces={
+            jaeger.NAME: wanted.tracing,
+            node_exporter.NAME: wanted.host,
+            collector.LOGS: wanted.host,
+            **named,
+        },
+        namespace=wanted.monitoring,
+        published=tuple(pages),
+        doors={way_in.before: f"https://{way_in.domain}"} if way_in else {},
+    )
+
+
+def _of_system(settings: Settings, profile: Profile) -> list[str]:
+    """The names of the processes that are simulated."""
+    simulated = profile.workload if settings.systems[profile.system].workload else ()
+    return [name for process in simulated for name in (process.service, *_aliases(settings, process))]
+
+
+def _aliases(settings: Settings, process: Process) -> list[str]:
+    """The names that a simulated process has besides its own, but those that the real ones have."""
+    return [alias for alias in process.aliases if alias not in taken(settings)]
+
+
+def taken(settings: Settings) -> frozenset[str]:
+    """What a simulation does not stand in for, because the real one is there."""
+    cluster = {KUBELET, kube_state_metrics.NAME} if settings.target == "kubernetes" else set()
+    return frozenset({*exporters(settings), *cluster})
+
+
+def _of_engine(settings: Settings) -> Ground:
     wanted = settings.docker.door
     doors = {name: _door_url(wanted) for name in (door.NAME, wanted.before)} if wanted else {}
     published = [name for kind in settings.docker.publish for name in _names_of(settings, kind) if name not in doors]
@@ -74,6 +121,8 @@ def names(settings: Settings, simulated: Mapping[str, Process], missing: Mapping
         door.NAME: settings.target == "docker" and settings.docker.door is not None,
         grafana.NAME: settings.grafana.enabled and grafana.NAME not in missing,
         jaeger.NAME: settings.jaeger.enabled,
+        kube_state_metrics.NAME: settings.target == "kubernetes",
+        collector.LOGS: settings.target == "kubernetes" and settings.loki.enabled,
         loki.NAME: settings.loki.enabled,
         node_exporter.NAME: settings.node_exporter.enabled,
         **dict.fromkeys(exporters(settings), True),
@@ -123,6 +172,10 @@ def describe(
         described.append(jaeger.service(settings, ground))
     if collector.NAME in names:
         described.append(_collector(settings, ground, profiles, names))
+    if collector.LOGS in names:
+        described.append(collector.of_nodes(ground, _pods(settings, ground, profiles), _loki_url(ground)))
+    if kube_state_metrics.NAME in names:
+        described.append(kube_state_metrics.service(ground))
     if node_exporter.NAME in names:
         described.append(node_exporter.service(ground))
     for server in servers.values():
@@ -130,7 +183,7 @@ def describe(
         described.append(make_exporter.service(ground, server))
     otlp = ground.url(collector.NAME, collector.OTLP_HTTP) if jaeger.NAME in names else None
     return described + [
-        workload.service(ground, process, profile.system, otlp, to.generated, servers)
+        workload.service(ground, process, profile, otlp, to.generated, taken(settings))
         for profile in profiles
         for process in profile.workload
         if process.service in simulated
@@ -161,12 +214,36 @@ def _mail(settings: Settings, ground: Ground) -> Email | None:
 
 def _collector(settings: Settings, ground: Ground, profiles: Sequence[Profile], names: frozenset[str]) -> Service:
     logs = ContainerLogs(environment=settings.environment, directory=f"{settings.docker.data_root}/containers")
+    sources: dict[str, collector.Sources] = {
+        "local": _log_sources(names, _replicas(settings), profiles),
+        "docker": logs,
+        # Of a cluster, another one on each node reads them.
+        "kubernetes": (),
+    }
     return collector.service(
         ground,
-        logs if ground.target == "docker" else _log_sources(names, _replicas(settings), profiles),
+        sources[ground.target],
         _loki_url(ground) if loki.NAME in names else None,
         ground.address(jaeger.NAME, jaeger.OTLP_GRPC) if jaeger.NAME in names else None,
     )
+
+
+def _pods(settings: Settings, ground: Ground, profiles: Sequence[Profile]) -> PodLogs:
+    return PodLogs(systems={**dict.fromkeys(namespaces(ground), PLATFORM), **found_in(settings, profiles)})
+
+
+def namespaces(ground: Ground) -> list[str]:
+    """All in which there are services of the environment, in a cluster."""
+    return sorted({ground.namespace, *ground.namespaces.values()})
+
+
+def found_in(settings: Settings, profiles: Sequence[Profile]) -> dict[str, str]:
+    """The system of each namespace in which pods and services may ask to be scraped."""
+    first = next(iter(settings.systems))
+    return {
+        **dict.fromkeys(settings.kubernetes.discover, first),
+        **{profile.place: profile.system for profile in profiles},
+    }
 
 
 def doors(settings: Settings, ground: Ground, running: Sequence[Service]) -> list[Service]:

@@ -1,16 +1,20 @@
 """Scrape jobs: of the stack's own services, and of the systems that it watches."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from apps import Job, Profile, Target
-from stacks.service import PLATFORM, Ground, ScrapeJob, ScrapeTarget, Service
+from stacks.service import PLATFORM, Found, Ground, ScrapeJob, ScrapeTarget, Service
+from stacks.services import kube_state_metrics
 from stacks.settings import System
 from stacks.strict import nearest
 
 # The product of services that are programs of this repository, such as those of a simulated system.
 OURS = "python"
+# What runs the pods of a node, by whose metrics the cluster is seen.
+KUBELET = "kubelet"
+KUBELET_PORT = 10250
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,17 +27,44 @@ class LeftOut:
 
 def own(ground: Ground, services: Iterable[Service]) -> list[ScrapeJob]:
     """A job for each service of the stack that has metrics. Replicas are targets of one job."""
-    targets: dict[tuple[str, str, str], list[ScrapeTarget]] = defaultdict(list)
+    targets: dict[tuple[str, str, str, Found | None], list[ScrapeTarget]] = defaultdict(list)
     for service in services:
         if service.metrics:
             place = ground.replica(service.replica)
             target = _running(place, service.name, service.port(service.metrics.port))
             program = service.kind if service.product == OURS else service.product
-            targets[service.kind, service.metrics.path, program].append(target)
+            each: Found | None = "each" if service.per_node and ground.target == "kubernetes" else None
+            targets[service.kind, service.metrics.path, program, each].append(target)
     return [
-        ScrapeJob(job=kind, system=PLATFORM, targets=tuple(found), path=path, program=program)
-        for (kind, path, program), found in targets.items()
+        ScrapeJob(job=kind, system=PLATFORM, targets=tuple(there), path=path, program=program, found=found)
+        for (kind, path, program, found), there in targets.items()
     ]
+
+
+def of_cluster(ground: Ground, taken: Collection[str]) -> list[ScrapeJob]:
+    """The jobs of a cluster itself, but those that a system has in its profile."""
+    nodes = (_running(ground, KUBELET, KUBELET_PORT),)
+    objects = (_running(ground, kube_state_metrics.NAME, kube_state_metrics.PORT),)
+    jobs = (
+        ScrapeJob(job=KUBELET, system=PLATFORM, targets=nodes, found="nodes", honor_labels=True, program=KUBELET),
+        ScrapeJob(
+            job=f"{KUBELET}-cadvisor",
+            system=PLATFORM,
+            targets=nodes,
+            path="/metrics/cadvisor",
+            found="nodes",
+            honor_labels=True,
+            program=f"{KUBELET}-cadvisor",
+        ),
+        ScrapeJob(
+            job=kube_state_metrics.NAME,
+            system=PLATFORM,
+            targets=objects,
+            honor_labels=True,
+            program=kube_state_metrics.NAME,
+        ),
+    )
+    return [job for job in jobs if job.job not in taken]
 
 
 def of_system(
@@ -91,6 +122,7 @@ def _job(ground: Ground, profile: Profile, job: Job, targets: Sequence[Target], 
         token=wanted.token,
         honor_labels=job.honor_labels,
         program=job.program,
+        found=job.found if ground.target == "kubernetes" else None,
     )
 
 

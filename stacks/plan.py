@@ -13,7 +13,7 @@ from stacks import boards, fast_forward, inventory, jobs, objectives, packs, rou
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, door, grafana, loki, prometheus
+from stacks.services import alertmanager, door, grafana, loki, prometheus, remote_write
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
@@ -90,9 +90,9 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     `missing` names the products that cannot be had here, with the reason. Refused where the settings
     ask for what there is not: a system, a pack's version, an alert to override, a secret.
     """
-    ground = inventory.ground(settings)
     at = fast_forward.pace(settings)
     profiles = tuple(routing.chosen(apps.profile(system), settings.receivers) for system in settings.systems)
+    ground = inventory.ground(settings, profiles)
     simulated = inventory.simulated(settings, profiles)
     names = inventory.names(settings, simulated, missing)
     to = inventory.reach(settings, ground, simulated)
@@ -117,7 +117,9 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     made += objectives.files(settings, slos)
     deployed = [fast_forward.rule_file(file, at) for file in (*files, *made)]
     alertmanagers = alertmanager.addresses(settings, ground)
-    running += prometheus.services(settings, ground, scraped, _of_prometheus(deployed), alertmanagers)
+    running += prometheus.services(
+        settings, ground, scraped, _of_prometheus(deployed), alertmanagers, _sight(settings, profiles)
+    )
     running += inventory.doors(settings, ground, running)
 
     pruned |= without_data
@@ -168,11 +170,14 @@ def _jobs(
     settings: Settings, ground: Ground, running: Sequence[Service], profiles: Sequence[Profile]
 ) -> tuple[tuple[ScrapeJob, ...], list[LeftOut]]:
     products = {name: service.product for service in running for name in (service.name, *service.aliases)}
+    products |= {jobs.KUBELET: jobs.KUBELET} if ground.target == "kubernetes" else {}
     found, left_out = [prometheus.own_job(ground, settings.prometheus.replicas), *jobs.own(ground, running)], []
     for profile in profiles:
         more, without = jobs.of_system(ground, profile, settings.systems[profile.system], products)
         found += more
         left_out += without
+    if ground.target == "kubernetes":
+        found += jobs.of_cluster(ground, {job.job for job in found})
     return tuple(sorted(found, key=lambda job: job.job)), left_out
 
 
@@ -182,15 +187,28 @@ def _dashboard_pages(ground: Ground, shown: Sequence[Dashboard]) -> dict[str, st
     return {folder: ground.page(grafana.NAME, grafana.PORT, f"/d/{uid}") for folder, uid in first.items()}
 
 
+def _sight(settings: Settings, profiles: Sequence[Profile]) -> prometheus.Sight | None:
+    if settings.target != "kubernetes":
+        return None
+    return prometheus.Sight(
+        systems=inventory.found_in(settings, profiles),
+        hosts=settings.kubernetes.namespaces.host,
+        annotated=bool(settings.kubernetes.discover),
+        verified=settings.kubernetes.kubelet_verified,
+    )
+
+
 def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
     """What rules may rely on besides the services that run here.
 
     It is what simulated processes do in the place of others, the services of real systems by their names in the
-    profiles, and that an Alertmanager has peers.
+    profiles, that an Alertmanager has peers, and that samples are sent elsewhere.
     """
     known = {alias for process in simulated.values() for alias in process.aliases}
     known |= {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
-    return known | ({ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set())
+    known |= {jobs.KUBELET} if settings.target == "kubernetes" else set()
+    known |= {ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set()
+    return known | ({remote_write.NAME} if settings.prometheus.remote_write else set())
 
 
 def _of_loki(file: RuleFile) -> bool:

@@ -22,6 +22,7 @@ REPLICA_PORTS = 100
 class Port:
     name: str
     number: int
+    protocols: tuple[Literal["TCP", "UDP"], ...] = ("TCP",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,10 @@ class SecretFile:
     def text(self, value: str) -> str:
         """What the file holds."""
         return json.dumps({self.json_key: value}) if self.json_key else value
+
+    def value(self, text: str) -> str:
+        """What a file with this text holds the value of."""
+        return str(json.loads(text)[self.json_key]) if self.json_key else text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +89,20 @@ class Host:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Access:
+    """What a service may ask of the API of its cluster: of `resources` of a `group`, or of `urls`, to `verbs`.
+
+    In these `namespaces`, or without any in the whole cluster.
+    """
+
+    resources: tuple[str, ...] = ()
+    group: str = ""
+    urls: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ("get", "list", "watch")
+    namespaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Endpoint:
     port: str
     path: str
@@ -96,6 +115,9 @@ class Reload:
     at: Endpoint
     proof: str
     success: str | None = None
+
+
+Found = Literal["pods", "nodes", "each"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +134,8 @@ class ScrapeJob:
     """A job of Prometheus. `token` names the secret that goes with a scrape.
 
     `program` has a catalogue of what it exposes; without one the profile of the system says it alone.
+    `found`: in a cluster its targets are not those named here, but found: the `pods` of the system that have
+    annotations, the `nodes`, or the replica of a service on `each` node.
     """
 
     job: str
@@ -123,6 +147,7 @@ class ScrapeJob:
     token: str | None = None
     honor_labels: bool = False
     program: str | None = None
+    found: Found | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,11 +174,20 @@ class ContainerLogs:
     directory: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class PodLogs:
+    """What the pods of these namespaces print, by the system that each belongs to: files of a node's kubelet."""
+
+    systems: Mapping[str, str]
+
+
 # The label of a container with each of these; ENVIRONMENT and SERVICE are on whatever else belongs to one, too.
 ENVIRONMENT = "watchstack.environment"
 SERVICE = "watchstack.service"
 KIND = "watchstack.kind"
 SYSTEM = "watchstack.system"
+# The environment variable of a container of a cluster that names its node.
+NODE = "WATCHSTACK_NODE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +197,8 @@ class Service:
     `aliases` are names under which others reach it besides its own. No secret stands in `environment`.
     `replica` counts the services of one `kind`, which do the same. `system` is what its log lines are of.
     `outbound`: it reaches what is outside the environment, as well as the other services. `borrows` are volumes of
-    other services that it uses too, by the other's name and the path.
+    other services that it uses too, by the other's name and the path. In a cluster `per_node` runs one on each node,
+    `access` is what it may ask of the API, and `scraped` what annotations say to who finds it.
     """
 
     name: str
@@ -186,6 +221,9 @@ class Service:
     outbound: bool = False
     borrows: tuple[tuple[str, str], ...] = ()
     host: Host | None = None
+    per_node: bool = False
+    access: tuple[Access, ...] = ()
+    scraped: Endpoint | None = None
 
     @property
     def kind(self) -> str:
@@ -200,13 +238,17 @@ class Service:
 class Ground:
     """How services find each other on a target: by name, or on this machine by a block of ports.
 
-    `hosts` are addresses in place of names, for who asks from outside of the environment. `published` are the services
-    in containers whose pages people reach, at this address of the `machine`; of those in `doors`, at these URLs.
+    `hosts` are addresses in place of names, for who asks from outside of the environment: host by service, or host:port
+    by service:port. `namespaces` are those of services in a cluster; the others are in `namespace`. `published` are
+    the services in containers whose pages people reach, at this address of the `machine`; of those in `doors`, at these
+    URLs.
     """
 
     target: Literal["local", "docker", "kubernetes"]
     port_offset: int = 0
     hosts: Mapping[str, str] = field(default_factory=dict)
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = ""
     published: tuple[str, ...] = ()
     machine: str = "127.0.0.1"
     doors: Mapping[str, str] = field(default_factory=dict)
@@ -230,8 +272,14 @@ class Ground:
 
     def address(self, service: str, number: int) -> str:
         """`host:port` at which other services reach it."""
-        host = self.hosts.get(service, service) if self.contained else "127.0.0.1"
-        return f"{host}:{self.bind(number)}"
+        if not self.contained:
+            return f"127.0.0.1:{self.bind(number)}"
+        name = f"{service}.{self.namespace_of(service)}" if self.target == "kubernetes" else service
+        return self.hosts.get(f"{service}:{number}", f"{self.hosts.get(service, name)}:{number}")
+
+    def namespace_of(self, service: str) -> str:
+        """Where a service is in a cluster."""
+        return self.namespaces.get(service, self.namespace)
 
     def url(self, service: str, number: int, path: str = "") -> str:
         return f"http://{self.address(service, number)}{path}"

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from apps.routing import Told
-from stacks.names import Label, Name, SecretName, Severity
+from stacks.changes import Override, PanelChange
+from stacks.names import IN_THE_CLEAR, Label, Name, SecretName
 from stacks.strict import Refused, Strict, line_of, load
-from stacks.units import Duration, Size, Wait
+from stacks.units import Duration, Size
 
 PROJECT = "watchstack"
 STACK_FILES = Path(__file__).parent / "env"
@@ -40,6 +42,17 @@ def _without_steps_back(path: str) -> str:
         raise ValueError("a path here starts at the root of the repository or of the disk, and has no `..`")
     return path
 
+
+def _without_login(url: object) -> object:
+    if isinstance(url, str) and "@" in url:
+        raise PydanticCustomError(
+            IN_THE_CLEAR, "no login stands in an address; give `username` and `password`, or `bearer`, beside it"
+        )
+    return url
+
+
+WriteUrl = Annotated[str, BeforeValidator(_without_login), Field(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+(/[^\s#]*)?$")]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
 
 # Read while the Plan is made, so that what it says is reviewed with the stack file.
 RepositoryPath = Annotated[str, AfterValidator(_without_steps_back)]
@@ -99,6 +112,43 @@ class System(Strict):
         return self
 
 
+class Queue(Strict):
+    """How samples are sent to a backend: more of both where an answer takes long."""
+
+    max_shards: int = Field(default=50, ge=1, le=1000, description="How many requests at most are under way at once.")
+    max_samples_per_send: int = Field(default=2000, ge=1, le=100_000, description="How many samples a request brings.")
+
+
+class RemoteWrite(Strict):
+    """Another backend that gets every sample, too: Mimir, VictoriaMetrics, Grafana Cloud."""
+
+    url: WriteUrl = Field(description="Where it takes samples.", examples=["https://mimir.example.org/api/v1/push"])
+    username: str | None = Field(default=None, description="To log in with, together with `password`.")
+    password: SecretName | None = Field(default=None, description="Name of the secret with the password.")
+    bearer: SecretName | None = Field(default=None, description="Name of the secret with a bearer token.")
+    headers: dict[HeaderName, str] = Field(
+        {},
+        description="Headers of each request, such as the tenant. None is secret.",
+        examples=[{"X-Scope-OrgID": "a"}],
+    )
+    queue: Queue = Field(Queue(), description="How samples are sent.")
+
+    @field_validator("headers")
+    @classmethod
+    def _no_credential(cls, headers: dict[str, str]) -> dict[str, str]:
+        if any(name.lower() in ("authorization", "proxy-authorization", "cookie") for name in headers):
+            raise ValueError("a header with a credential would stand in the clear; give `password` or `bearer`")
+        return headers
+
+    @model_validator(mode="after")
+    def _one_login(self) -> "RemoteWrite":
+        if (self.username is None) != (self.password is None):
+            raise ValueError("give both `username` and `password`, or neither")
+        if self.password and self.bearer:
+            raise ValueError("give `password` or `bearer`, not both")
+        return self
+
+
 class Prometheus(Strict):
     replicas: int = Field(
         default=1, ge=1, le=5, description="How many of them. Each scrapes everything and evaluates every rule."
@@ -107,6 +157,13 @@ class Prometheus(Strict):
     evaluation_interval: Duration = Field("15s", description="How often rules are evaluated.")
     retention: Duration = Field("15d", description="How long samples are kept.")
     volume: Size = Field("10GB", description="Size of the volume. At most 80 % of it is filled with samples.")
+    series_per_target: int = Field(
+        default=1500,
+        ge=1,
+        le=50_000,
+        description="How many series a target has, on average: what memory and disk are [reckoned](sizing.md) with.",
+    )
+    remote_write: dict[Name, RemoteWrite] = Field({}, description="Other backends that get every sample, by name.")
 
 
 class Alertmanager(Strict):
@@ -221,53 +278,60 @@ class Docker(Strict):
     )
 
 
-class NewPanel(Strict):
-    """A panel in place of a shipped one, of the same size."""
+class Namespaces(Strict):
+    """Whatever is in them belongs to the environment: no other one has the same."""
 
-    kind: Literal["timeseries", "stat", "gauge", "bargauge", "piechart", "logs"] = Field(
-        description="What it looks like."
+    monitoring: Name = Field("monitoring", description="Of the stack. It enforces Pod Security `restricted`.")
+    host: Name = Field(
+        "monitoring-host",
+        description="Of what sees the machines: node-exporter and the collector of logs, one on each. `privileged`.",
     )
-    title: str = Field(
-        description="Its heading. The address stays the one of the panel that it replaces.", min_length=1
+    tracing: Name = Field("tracing", description="Of Jaeger. It enforces `restricted`.")
+
+
+class Ingress(Strict):
+    """A way in for people, by the cluster's ingress controller."""
+
+    domain: Domain = Field(description="The name that people reach it by.", examples=["grafana.example.org"])
+    before: ServiceName = Field("grafana", description="The service whose page is behind it.")
+    controller: Name | None = Field(
+        default=None, alias="class", description="The class of the ingress controller; without it, the cluster's own."
     )
-    description: str = Field(description="What it shows, in words.", min_length=1)
-    unit: str = Field("short", description="Grafana's id of the unit, or `suffix:` and a unit of your own.")
-    queries: dict[str, str] = Field(
-        description="Queries by legend: PromQL, or LogQL if `logs` is true or the kind is `logs`.",
-        examples=[{"{{endpoint}}": "sum by (endpoint) (rate(http_requests_total[5m]))"}],
-    )
-    logs: bool = Field(default=False, description="The queries are for Loki.")
-    warning: float | None = Field(default=None, description="Where a value turns yellow.")
-    critical: float | None = Field(default=None, description="Where a value turns red.")
-    below: bool = Field(default=False, description="Small values are the bad ones.")
-    minimum: float | None = Field(default=None, description="Where a gauge or an axis begins.")
-    maximum: float | None = Field(default=None, description="Where a gauge or an axis ends.")
-    empty_when: str | None = Field(default=None, description="Why no data is no fault, if it may be empty.")
-
-    @model_validator(mode="after")
-    def _asking(self) -> "NewPanel":
-        if not self.queries:
-            raise ValueError("give at least one query")
-        return self
+    namespace: Name = Field("ingress-nginx", description="Where the controller runs: nobody else gets in.")
+    tls: Name = Field(description="The Secret with the certificate, in the namespace `monitoring`.")
 
 
-class PanelChange(Strict):
-    """A change to a shipped panel, addressed as `<dashboard>/<panel>`."""
+class Kubernetes(Strict):
+    """On `kubernetes`: the cluster, and what an environment has and sees of it."""
 
-    drop: bool = Field(default=False, description="Leave the panel out.")
-    replace: NewPanel | None = Field(default=None, description="Show another one in its place.")
-    because: str = Field(description="The reason.", min_length=8)
-    seen: str | None = Field(
+    context: str | None = Field(
         default=None,
-        description="The panel that it was written for, as eight characters of docs/dashboards.md. Another one is "
-        "refused.",
+        description="The context of the kubeconfig, which is the file that `KUBECONFIG` names, or `~/.kube/config`. "
+        "Without it, the current one.",
+        examples=["prod-eu"],
     )
-
-    @model_validator(mode="after")
-    def _one_change(self) -> "PanelChange":
-        if self.drop == (self.replace is not None):
-            raise ValueError("give either `drop: true` or `replace`")
-        return self
+    namespaces: Namespaces = Field(Namespaces(), description="Their names.")
+    storage_class: Name | None = Field(
+        default=None, description="Of all volumes. Without it, the cluster's default. Another one makes them anew."
+    )
+    discover: tuple[Name, ...] = Field(
+        (),
+        description="Namespaces whose pods and services are scraped where their annotations `prometheus.io/scrape`, "
+        "`port`, `path` and `scheme` ask for it, besides those of the systems.",
+    )
+    kubelet_verified: bool = Field(
+        default=True,
+        description="Whether kubelets have certificates of the cluster's authority. kubeadm gives them such only with "
+        "`serverTLSBootstrap`; where they sign their own, `false` scrapes them without a proof of who they are.",
+    )
+    api_port: int = Field(
+        default=6443,
+        ge=1,
+        le=65535,
+        description="The port of the API servers behind the service `kubernetes`, which few pods may reach: "
+        "`kubectl get endpointslices` shows it.",
+    )
+    ingress: Ingress | None = Field(default=None, description="What people reach without a port-forward.")
 
 
 class Dashboards(Strict):
@@ -285,23 +349,6 @@ class Dashboards(Strict):
         examples=[["ops/dashboards"]],
     )
     panels: dict[str, PanelChange] = Field({}, description="Changes to shipped panels, by `<dashboard>/<panel>`.")
-
-
-class Override(Strict):
-    """A change to a shipped alert, addressed as `<pack>/<alert>`."""
-
-    threshold: float | None = Field(
-        default=None, description="The number in the condition, for alerts whose pack declares one."
-    )
-    wait: Wait | None = Field(default=None, alias="for", description="How long the condition must hold.")
-    severity: Severity | None = Field(default=None, description="Another severity, and so other receivers.")
-    labels: dict[Label, str] = Field({}, description="Labels in addition, or in place of its own.")
-    disabled: bool = Field(default=False, description="Leave the alert out.")
-    because: str = Field(description="The reason, shown with the alert.", min_length=8)
-    seen: str | None = Field(
-        default=None,
-        description="The alert that it was written for, as eight characters of docs/alerts.md. Another one is refused.",
-    )
 
 
 class Secret(Strict):
@@ -348,7 +395,8 @@ class Settings(Strict):
         default=0,
         ge=0,
         le=48000,
-        description="On `local`, added to every port: 10000 puts Prometheus (9090) on 19090. One block an environment.",
+        description="On `local`, added to every port: 10000 puts Prometheus (9090) on 19090. One block an environment. "
+        "On the other targets, added to the ports of pages on the machine that they are looked at from.",
     )
     fast_forward: int = Field(
         default=1,
@@ -363,6 +411,7 @@ class Settings(Strict):
     )
     registry: Registry | None = Field(default=None, description="A mirror of the registries of the images.")
     docker: Docker = Field(Docker(), description="The Docker Engine and what it publishes.")
+    kubernetes: Kubernetes = Field(Kubernetes(), description="The cluster and the environment's place in it.")
     external_labels: dict[Label, str] = Field(
         {},
         description="Labels on everything that leaves this Prometheus. `cluster` and `environment` are the "

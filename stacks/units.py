@@ -7,6 +7,7 @@ from pydantic import AfterValidator
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 _BYTES = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40, "PB": 2**50}
+_THREE_DIGITS = 100
 _DURATION = re.compile(r"(\d+)(ms|[smhdwy])")
 _SIZE = re.compile(rf"(\d+)({'|'.join(_BYTES)})")
 
@@ -39,6 +40,13 @@ def size_text(count: int) -> str:
         if count and count % factor == 0:
             return f"{count // factor}{unit}"
     return "0B"
+
+
+def rounded(count: float) -> str:
+    """A size for people, who read three digits."""
+    unit, factor = next((unit, factor) for unit, factor in reversed(_BYTES.items()) if count >= factor or factor == 1)
+    value = count / factor
+    return f"{value:.1f} {unit}" if value < _THREE_DIGITS and factor > 1 else f"{value:.0f} {unit}"
 
 
 def _duration(text: str) -> str:

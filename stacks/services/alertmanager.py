@@ -14,6 +14,9 @@ NAME = "alertmanager"
 PORT = 9093
 GOSSIP = 9094
 
+# Large messages go over TCP.
+_GOSSIP_PORT = Port(name="gossip", number=GOSSIP, protocols=("TCP", "UDP"))
+
 # In the template: where `$dashboard` gets the address of the dashboard of an alert's system, if there is one.
 _DASHBOARD = "{{/* the dashboard of the system */}}"
 
@@ -61,7 +64,7 @@ def _service(
             "--enable-feature=utf8-strict-mode,receiver-name-in-metrics",
             "--log.format=json",
         ),
-        ports=(Port(name="http", number=PORT), *((Port(name="gossip", number=GOSSIP),) if len(cluster) > 1 else ())),
+        ports=(Port(name="http", number=PORT), *((_GOSSIP_PORT,) if len(cluster) > 1 else ())),
         files=(
             File(path="etc/alertmanager.yml", text=to_yaml(config)),
             File(path="etc/watchstack.tmpl", text=texts),

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from stacks.service import (
     ENVIRONMENT,
     KIND,
+    NODE,
     SERVICE,
     SYSTEM,
+    Access,
     ContainerLogs,
     Endpoint,
     File,
@@ -15,6 +17,7 @@ from stacks.service import (
     Host,
     Limits,
     LogSource,
+    PodLogs,
     Port,
     Reload,
     Service,
@@ -30,6 +33,9 @@ HEALTH = 13133
 QUEUE = 256 * 2**20
 # Where it sees the directory with the engine's log files.
 _CONTAINERS = "/containers"
+# On each node of a cluster, for what its pods print.
+LOGS = "log-collector"
+_PODS = "/var/log/pods"
 # Log lines: of files, or of containers.
 Sources = Sequence[LogSource] | ContainerLogs
 
@@ -68,6 +74,26 @@ _OPERATORS: tuple[dict[str, object], ...] = (
     },
 )
 
+_LIMITED: dict[str, object] = {
+    "memory_limiter": {"check_interval": "1s", "limit_mib": 256, "spike_limit_mib": 64},
+    "batch": {"timeout": "1s"},
+}
+
+# A line is of the service that the label `app` of its pod names, or of the container.
+_OF_THE_POD = {
+    "auth_type": "serviceAccount",
+    "filter": {"node_from_env_var": NODE},
+    "pod_association": [{"sources": [{"from": "resource_attribute", "name": "k8s.pod.uid"}]}],
+    "extract": {"metadata": ["k8s.node.name"], "labels": [{"tag_name": "app", "key": "app", "from": "pod"}]},
+}
+_NAMED = {
+    "attributes": [
+        {"action": "insert", "key": "app", "from_attribute": "k8s.container.name"},
+        {"action": "insert", "key": "service.name", "from_attribute": "app"},
+        {"action": "insert", "key": "service.instance.id", "from_attribute": "k8s.pod.name"},
+    ]
+}
+
 # Lines and spans wait on disk for as long as their store is away, and survive a restart of the collector.
 _WAITS = {
     "retry_on_failure": {"max_elapsed_time": "0s"},
@@ -100,6 +126,47 @@ def service(ground: Ground, sources: Sources, loki: str | None, jaeger: str | No
     )
 
 
+def of_nodes(ground: Ground, pods: PodLogs, loki: str) -> Service:
+    """The one that reads the log files of pods. It keeps nothing: Loki knows a line that comes twice."""
+    return Service(
+        name=LOGS,
+        product="otelcol",
+        program="otelcol",
+        args=("--config=file:etc/collector.yml",),
+        ports=(Port(name="metrics", number=METRICS), Port(name="health", number=HEALTH)),
+        files=(File(path="etc/collector.yml", text=to_yaml(_of_pods(ground, pods, loki))),),
+        ready=Endpoint(port="health", path="/"),
+        reload=Reload(at=Endpoint(port="health", path="/"), proof="upSince"),
+        metrics=Endpoint(port="metrics", path="/metrics"),
+        limits=Limits(memory=512 * 2**20),
+        # The files are root's, and nobody else may list them.
+        host=Host(mounts={_PODS: _PODS}, capabilities=("DAC_READ_SEARCH",)),
+        per_node=True,
+        # Cluster-wide: a node has pods of all namespaces, and is asked for its own alone.
+        access=(Access(resources=("pods", "namespaces")), Access(group="apps", resources=("replicasets",))),
+    )
+
+
+def _of_pods(ground: Ground, pods: PodLogs, loki: str) -> dict[str, object]:
+    return {
+        "extensions": {"health_check": {"endpoint": ground.listen(HEALTH)}},
+        "receivers": {"file_log/pods": _pod_logs(pods)},
+        "processors": {**_LIMITED, "k8s_attributes": _OF_THE_POD, "resource/named": _NAMED},
+        "exporters": {"otlp_http/loki": {"endpoint": f"{loki}/otlp", "retry_on_failure": {"max_elapsed_time": "0s"}}},
+        "service": {
+            "extensions": ["health_check"],
+            "pipelines": {
+                "logs": {
+                    "receivers": ["file_log/pods"],
+                    "processors": ["memory_limiter", "k8s_attributes", "resource/named", "batch"],
+                    "exporters": ["otlp_http/loki"],
+                }
+            },
+            "telemetry": _telemetry(ground),
+        },
+    }
+
+
 def _sight(sources: Sources) -> Host | None:
     """The engine's log files are root's, and nobody else may list them."""
     if not isinstance(sources, ContainerLogs):
@@ -127,19 +194,20 @@ def _config(ground: Ground, sources: Sources, loki: str | None, jaeger: str | No
             "file_storage": {"directory": "data"},
         },
         "receivers": {"otlp": {"protocols": otlp}, **files},
-        "processors": {
-            "memory_limiter": {"check_interval": "1s", "limit_mib": 256, "spike_limit_mib": 64},
-            "batch": {"timeout": "1s"},
-        },
+        "processors": _LIMITED,
         "exporters": exporters,
         "service": {
             "extensions": ["health_check", "file_storage"],
             "pipelines": pipelines,
-            "telemetry": {
-                "logs": {"encoding": "json", "level": "warn"},
-                "metrics": {"readers": [{"pull": {"exporter": {"prometheus": reader(ground, METRICS)}}}]},
-            },
+            "telemetry": _telemetry(ground),
         },
+    }
+
+
+def _telemetry(ground: Ground) -> dict[str, object]:
+    return {
+        "logs": {"encoding": "json", "level": "warn"},
+        "metrics": {"readers": [{"pull": {"exporter": {"prometheus": reader(ground, METRICS)}}}]},
     }
 
 
@@ -172,6 +240,25 @@ def _container_logs(sources: ContainerLogs) -> dict[str, object]:
             {**_add('resource["service.instance.id"]', label(SERVICE)), **replica},
             {"type": "remove", "field": "attributes.attrs"},
             _add("body", r'trimSuffix(body, "\n")'),
+            *(dict(operator) for operator in _OPERATORS),
+        ],
+    }
+
+
+def _pod_logs(pods: PodLogs) -> dict[str, object]:
+    """The path of a file says whose it is, and its namespace of which system."""
+    namespace = 'resource["k8s.namespace.name"]'
+    return {
+        "include": [f"{_PODS}/{name}_*/*/*.log" for name in sorted(pods.systems)],
+        "start_at": "beginning",
+        "include_file_name": False,
+        "include_file_path": True,
+        "operators": [
+            {"type": "container"},
+            *(
+                {**_add('resource["system"]', json.dumps(system)), "if": f"{namespace} == {json.dumps(name)}"}
+                for name, system in sorted(pods.systems.items())
+            ),
             *(dict(operator) for operator in _OPERATORS),
         ],
     }

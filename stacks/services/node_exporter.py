@@ -28,5 +28,6 @@ def service(ground: Ground) -> Service:
         ready=Endpoint(port="http", path="/"),
         metrics=Endpoint(port="http", path="/metrics"),
         limits=Limits(memory=128 * 2**20, cpus=0.5),
+        per_node=True,
         host=Host(mounts={_MACHINE: "/"}, network=True),
     )

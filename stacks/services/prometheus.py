@@ -1,8 +1,9 @@
 """Prometheus: scrapes the jobs, evaluates the rules, tells every Alertmanager."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from stacks import fast_forward
+from stacks import fast_forward, sizing
 from stacks.fast_forward import Pace
 from stacks.service import (
     PLATFORM,
@@ -22,24 +23,18 @@ from stacks.service import (
     replicas,
     to_yaml,
 )
-from stacks.services import docker_discovery
+from stacks.services import docker_discovery, kubernetes_discovery, remote_write
 from stacks.settings import Settings
 from stacks.units import size_bytes, size_text
 
 NAME = "prometheus"
 PORT = 9090
 RULES = "etc/rules"
+SECRETS = "secrets"
 
 # The external label that tells the samples of replicas apart, and that no alert may have: Alertmanager would take
 # the same alert of two of them for two.
 REPLICA = "replica"
-
-# The write-ahead log and the block being made count for nothing in retention.size, so a fifth is left to them.
-SAMPLES_SHARE = 0.8
-
-# Of a target, and in memory of a series: what the head block holds, doubled for queries and the garbage collector.
-SERIES = 1500
-SERIES_BYTES = 16 * 2**10
 
 # A target that goes wrong must not take the server with it.
 LIMITS = {
@@ -66,19 +61,30 @@ def external_labels(settings: Settings) -> dict[str, str]:
     return {"cluster": settings.environment, "environment": settings.environment, **settings.external_labels}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What Prometheus finds in a cluster: in which namespaces, by the system of each, and where the stack's own are."""
+
+    systems: Mapping[str, str]
+    hosts: str
+    annotated: bool
+    verified: bool
+
+
 def services(
     settings: Settings,
     ground: Ground,
     jobs: Sequence[ScrapeJob],
     rules: Sequence[File],
     alertmanagers: Sequence[str],
+    sight: Sight | None,
 ) -> list[Service]:
     """The replicas, each of which does everything.
 
-    `rules` are the rule files below `etc/rules`, `alertmanagers` the host:port of each.
+    `rules` are the rule files below `etc/rules`, `alertmanagers` the host:port of each, `sight` is there in a cluster.
     """
     return [
-        _service(settings, ground.replica(number), number, jobs, rules, alertmanagers)
+        _service(settings, ground.replica(number), number, jobs, rules, alertmanagers, sight)
         for number in range(1, settings.prometheus.replicas + 1)
     ]
 
@@ -90,9 +96,10 @@ def _service(
     jobs: Sequence[ScrapeJob],
     rules: Sequence[File],
     alertmanagers: Sequence[str],
+    sight: Sight | None,
 ) -> Service:
-    name = replica_name(NAME, replica)
-    tokens = sorted({job.token for job in jobs if job.token})
+    name, load = replica_name(NAME, replica), sizing.of_jobs(settings, jobs)
+    tokens = {job.token for job in jobs if job.token} | remote_write.credentials(settings.prometheus.remote_write)
     return Service(
         name=name,
         replica=replica,
@@ -108,10 +115,10 @@ def _service(
         ),
         ports=(Port(name="http", number=PORT),),
         files=(
-            File(path="etc/prometheus.yml", text=to_yaml(_config(settings, name, jobs, rules, alertmanagers))),
+            File(path="etc/prometheus.yml", text=to_yaml(_config(settings, name, jobs, rules, alertmanagers, sight))),
             *rules,
         ),
-        secrets=tuple(SecretFile(path=_secret(token), secret=token) for token in tokens),
+        secrets=tuple(SecretFile(path=_secret(token), secret=token) for token in sorted(tokens)),
         volumes=(Volume(path="data", size=size_bytes(settings.prometheus.volume)),),
         ready=Endpoint(port="http", path="/-/ready"),
         reload=Reload(
@@ -121,14 +128,20 @@ def _service(
         ),
         metrics=Endpoint(port="http", path="/metrics"),
         page=Endpoint(port="http", path="/"),
-        limits=Limits(memory=_memory(jobs), cpus=2),
+        limits=Limits(memory=sizing.memory(load), cpus=sizing.processors(load)),
         outbound=True,
-        host=_sight(settings),
+        host=_socket(settings),
+        access=kubernetes_discovery.access(sorted(sight.systems), sight.hosts) if sight else (),
     )
 
 
 def _config(
-    settings: Settings, name: str, jobs: Sequence[ScrapeJob], rules: Sequence[File], alertmanagers: Sequence[str]
+    settings: Settings,
+    name: str,
+    jobs: Sequence[ScrapeJob],
+    rules: Sequence[File],
+    alertmanagers: Sequence[str],
+    sight: Sight | None,
 ) -> dict[str, object]:
     wanted = settings.prometheus
     several = wanted.replicas > 1
@@ -136,6 +149,7 @@ def _config(
     alerting: dict[str, object] = {"alertmanagers": [{"static_configs": [{"targets": sorted(alertmanagers)}]}]}
     if several:
         alerting["alert_relabel_configs"] = [{"action": "labeldrop", "regex": REPLICA}]
+    backends = remote_write.config(wanted.remote_write, f"../{SECRETS}")
     return {
         "global": {
             "scrape_interval": wanted.scrape_interval,
@@ -143,14 +157,19 @@ def _config(
             # Prometheus expands $NAME in external labels; ours are meant as they stand.
             "external_labels": {label: value.replace("$", "$$") for label, value in labels.items()},
         },
-        "storage": {"tsdb": {"retention": {"time": wanted.retention, "size": sample_bytes(wanted.volume)}}},
+        "storage": {"tsdb": {"retention": {"time": wanted.retention, "size": size_text(sizing.room(wanted.volume))}}},
         "rule_files": [file.path.removeprefix("etc/") for file in rules],
         "alerting": alerting,
-        "scrape_configs": [_scrape(job, fast_forward.pace(settings)) for job in jobs] + _discovered(settings),
+        "scrape_configs": [
+            *(_scrape(job, fast_forward.pace(settings), sight) for job in jobs),
+            *_discovered(settings),
+            *([{**kubernetes_discovery.services(sight.systems), **LIMITS}] if sight and sight.annotated else []),
+        ],
+        **({"remote_write": backends} if backends else {}),
     }
 
 
-def _sight(settings: Settings) -> Host | None:
+def _socket(settings: Settings) -> Host | None:
     if not _discovers(settings):
         return None
     wanted = settings.docker
@@ -165,17 +184,7 @@ def _discovered(settings: Settings) -> list[dict[str, object]]:
     return [{**docker_discovery.job(settings.environment), **LIMITS}] if _discovers(settings) else []
 
 
-def _memory(jobs: Sequence[ScrapeJob]) -> int:
-    """Bytes: a base, and for the series of each target what a head block and its queries take of memory."""
-    return 512 * 2**20 + sum(len(job.targets) for job in jobs) * SERIES * SERIES_BYTES
-
-
-def sample_bytes(volume: str) -> str:
-    """The share of the volume that samples may fill, in whole megabytes."""
-    return size_text(int(size_bytes(volume) * SAMPLES_SHARE) // 2**20 * 2**20)
-
-
-def _scrape(job: ScrapeJob, at: Pace) -> dict[str, object]:
+def _scrape(job: ScrapeJob, at: Pace, sight: Sight | None) -> dict[str, object]:
     own: dict[str, object] = {
         "scheme": job.scheme if job.scheme != "http" else None,
         "scrape_interval": at.interval(job.interval) if job.interval else None,
@@ -186,17 +195,25 @@ def _scrape(job: ScrapeJob, at: Pace) -> dict[str, object]:
     return {
         "job_name": job.job,
         "metrics_path": job.path,
+        **_targets(job, sight),
+        **{key: value for key, value in own.items() if value is not None},
+        **LIMITS,
+    }
+
+
+def _targets(job: ScrapeJob, sight: Sight | None) -> dict[str, object]:
+    if sight and job.found:
+        return kubernetes_discovery.targets(job, sight.systems, sight.hosts, verified=sight.verified)
+    return {
         "static_configs": [
             {
                 "targets": [target.address],
                 "labels": {**target.labels, "instance": target.instance, "system": job.system},
             }
             for target in job.targets
-        ],
-        **{key: value for key, value in own.items() if value is not None},
-        **LIMITS,
+        ]
     }
 
 
 def _secret(name: str) -> str:
-    return f"secrets/{name}"
+    return f"{SECRETS}/{name}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from apps import Process
+from apps import Process, Profile
 from stacks.service import Endpoint, Ground, Port, SecretFile, Service, Volume
 
 # Requests a second of the process that drives its system.
@@ -11,7 +11,12 @@ _VOLUME = 64 * 2**20
 
 
 def service(
-    ground: Ground, process: Process, system: str, otlp: str | None, generated: Collection[str], taken: Collection[str]
+    ground: Ground,
+    process: Process,
+    profile: Profile,
+    otlp: str | None,
+    generated: Collection[str],
+    taken: Collection[str],
 ) -> Service:
     """Runs `workloads/<program>` of a system. Traces go to the URL `otlp`; the ports named in `taken` others serve."""
     ports = {name: number for name, number in process.ports.items() if name not in taken}
@@ -29,8 +34,23 @@ def service(
         ready=Endpoint(port=first, path=process.ready),
         page=Endpoint(port=first, path="/_sim/faults") if process.faults else None,
         aliases=tuple(alias for alias in process.aliases if alias not in taken),
-        system=system,
+        system=profile.system,
+        scraped=_scraped(process, profile),
         borrows=_borrowed(process.data),
+    )
+
+
+def _scraped(process: Process, profile: Profile) -> Endpoint | None:
+    """Where who finds it in a cluster asks for its metrics."""
+    return next(
+        (
+            Endpoint(port=name, path=job.path)
+            for job in profile.jobs
+            for target in job.targets
+            for name, number in process.ports.items()
+            if job.found == "pods" and (target.service, target.port) == (process.service, number)
+        ),
+        None,
     )
 
 

@@ -1,7 +1,6 @@
 """The grounds that an environment can run on. Only what is here imports a provider of Pulumi."""
 
 from stacks.plan import Plan
-from stacks.strict import Refused
 
 
 def deploy(plan: Plan) -> None:
@@ -16,13 +15,7 @@ def deploy(plan: Plan) -> None:
             from stacks.targets import docker  # noqa: PLC0415
 
             docker.deploy(plan)
-        case other:
-            raise not_yet(other)
+        case "kubernetes":
+            from stacks.targets import kubernetes  # noqa: PLC0415
 
-
-def not_yet(target: str) -> Refused:
-    """Of a target that this version does not deploy to."""
-    return Refused(
-        f"watchstack:target: {target}: this version deploys to local and docker; "
-        "its files can be checked and rendered, and it runs here with `-c watchstack:target=local`"
-    )
+            kubernetes.deploy(plan)

@@ -117,6 +117,18 @@ def digest(files: Iterable[File]) -> str:
     return hashlib.sha256(texts.encode()).hexdigest()[:16] if texts else ""
 
 
+def protected(plan: Plan) -> bool:
+    """Whether data is kept from a destroy, and from what was made to lock it."""
+    return plan.settings.lifecycle == "durable" and not plan.settings.unlocked
+
+
+def fate(plan: Plan) -> str:
+    """What a destroy would do to the data: shown in every preview."""
+    if plan.settings.lifecycle == "ephemeral":
+        return "ephemeral: a destroy removes it"
+    return "durable: a destroy is refused" if protected(plan) else "durable, and unlocked: a destroy removes it"
+
+
 def products(plan: Plan) -> list[str]:
     """The products whose images the environment runs."""
     return sorted({service.product for service in plan.services} | {SHELL})

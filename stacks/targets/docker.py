@@ -79,7 +79,7 @@ class _Unit(pulumi.ComponentResource):
 def deploy(plan: Plan) -> None:
     """Register the resources of an environment. Refused if the engine does not answer, or cannot take it."""
     engine.demand(plan)
-    pulumi.export("data", _fate(plan))
+    pulumi.export("data", containers.fate(plan))
     with _short_traces():
         _register(plan)
 
@@ -116,7 +116,7 @@ def _site(plan: Plan) -> _Site:
         return docker.Network(side, name=name, driver="bridge", internal=internal, labels=labels, opts=options)
 
     made = containers.name(environment, "generated")
-    kept = ResourceOptions(provider=provider, delete_before_replace=True, protect=_protected(plan))
+    kept = ResourceOptions(provider=provider, delete_before_replace=True, protect=containers.protected(plan))
     return _Site(
         plan=plan,
         provider=provider,
@@ -159,22 +159,10 @@ def _volumes(site: _Site, service: Service, unit: _Unit) -> dict[str, docker.Vol
             name=containers.name(settings.environment, f"{service.name}-{path}"),
             driver="local",
             labels=_labels({ENVIRONMENT: settings.environment, SERVICE: service.name}),
-            opts=site.options(unit, protect=path in data and _protected(site.plan)),
+            opts=site.options(unit, protect=path in data and containers.protected(site.plan)),
         )
         for path in containers.paths(service)
     }
-
-
-def _protected(plan: Plan) -> bool:
-    """Whether data is kept from a destroy, and from what was made to lock it."""
-    return plan.settings.lifecycle == "durable" and not plan.settings.unlocked
-
-
-def _fate(plan: Plan) -> str:
-    """What a destroy would do to the data: shown in every preview."""
-    if plan.settings.lifecycle == "ephemeral":
-        return "ephemeral: a destroy removes it"
-    return "durable: a destroy is refused" if _protected(plan) else "durable, and unlocked: a destroy removes it"
 
 
 def _loaders(

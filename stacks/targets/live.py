@@ -1,7 +1,7 @@
 """What runs of an environment, for who looks at it from this machine, whatever its target."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import ModuleType
@@ -13,7 +13,6 @@ from stacks.plan import Plan
 from stacks.service import SecretFile, Service
 from stacks.settings import Settings
 from stacks.strict import Refused
-from stacks.targets import not_yet
 from stacks.targets.home import home
 from stacks.targets.supervisor import Supervisor
 
@@ -23,31 +22,43 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A process or a container that runs: its id, when it started (seconds since 1970) and its memory in bytes."""
+    """A process, container or pod that runs: its id, when it started (seconds since 1970), and its memory in bytes.
+
+    None where the cluster does not say how much.
+    """
 
     id: str
     since: float
-    memory: int
+    memory: int | None
 
 
 def reached(plan: Plan) -> Plan:
     """The Plan with every service at the address that this machine reaches it at. Refused where it cannot."""
-    match plan.settings.target:
-        case "local":
-            return plan
-        case "docker":
-            found: Plan = _engine().reached(plan)
-            return found
-        case other:
-            raise not_yet(other)
+    if plan.settings.target == "local":
+        return plan
+    found: Plan = _client(plan.settings).reached(plan)
+    return found
+
+
+def settled(plan: Plan) -> None:
+    """Wait until what is edited is in force. Refused where it will not be. Elsewhere than in a cluster, `up` waits."""
+    if plan.settings.target == "kubernetes":
+        _client(plan.settings).settle(plan)
 
 
 def running(plan: Plan) -> Mapping[str, Running]:
     """What runs, by service."""
-    if plan.settings.target == "docker":
-        return {name: _container(one) for name, one in _engine().running(plan).items() if one.status == "running"}
-    pids = Supervisor(home(plan.settings.environment)).programs()
-    return {name: _process(psutil.Process(pid)) for name, pid in pids.items()}
+    match plan.settings.target:
+        case "docker":
+            there = _client(plan.settings).running(plan)
+            return {name: _container(one) for name, one in there.items() if one.status == "running"}
+        case "kubernetes":
+            cluster = _client(plan.settings)
+            memory = cluster.memory(plan)
+            return {name: _pod(one, memory) for name, one in cluster.running(plan).items()}
+        case "local":
+            pids = Supervisor(home(plan.settings.environment)).programs()
+            return {name: _process(psutil.Process(pid)) for name, pid in pids.items()}
 
 
 @contextmanager
@@ -56,12 +67,23 @@ def suspended(plan: Plan, service: str) -> Iterator[None]:
 
     KeyError if it does not run.
     """
+    with _suspended(plan, service):
+        yield
+
+
+def _suspended(plan: Plan, service: str) -> AbstractContextManager[None]:
+    if plan.settings.target == "kubernetes":
+        gone: AbstractContextManager[None] = _client(plan.settings).suspended(plan, service)
+        return gone
     if plan.settings.target == "docker":
-        container = _engine().running(plan)[service]
-        stop, go_on = container.pause, container.unpause
-    else:
-        process = psutil.Process(Supervisor(home(plan.settings.environment)).programs()[service])
-        stop, go_on = process.suspend, process.resume
+        container = _client(plan.settings).running(plan)[service]
+        return _held(container.pause, container.unpause)
+    process = psutil.Process(Supervisor(home(plan.settings.environment)).programs()[service])
+    return _held(process.suspend, process.resume)
+
+
+@contextmanager
+def _held(stop: Any, go_on: Any) -> Iterator[None]:
     try:
         stop()
         yield
@@ -72,7 +94,9 @@ def suspended(plan: Plan, service: str) -> Iterator[None]:
 def secret(plan: Plan, service: Service, wanted: SecretFile) -> str:
     """What a secret file of a running service holds. Refused if it is not there."""
     if plan.settings.target == "docker":
-        text: str | None = _engine().file(plan, service, wanted.path)
+        text: str | None = _client(plan.settings).file(plan, service, wanted.path)
+    elif plan.settings.target == "kubernetes":
+        text = _client(plan.settings).secret(plan, service, wanted)
     else:
         path = home(plan.settings.environment) / service.name / wanted.path
         text = path.read_text(encoding="utf-8") if path.exists() else None
@@ -83,8 +107,8 @@ def secret(plan: Plan, service: Service, wanted: SecretFile) -> str:
 
 def left(settings: Settings) -> list[str]:
     """What is there of an environment that nothing should be of."""
-    if settings.target == "docker":
-        found: list[str] = _engine().left(settings)
+    if settings.target != "local":
+        found: list[str] = _client(settings).left(settings)
         return found
     place = home(settings.environment)
     pids = [f"process {pid}" for pid in sorted(Supervisor(place).pids())]
@@ -104,8 +128,17 @@ def _container(one: "Container") -> Running:
     return Running(id=one.short_id, since=since.timestamp(), memory=memory.get("usage", 0) - cache)
 
 
-def _engine() -> ModuleType:
-    """Its client is imported by who has an engine."""
-    from stacks.targets import engine  # noqa: PLC0415
+def _pod(one: Any, memory: Mapping[str, int]) -> Running:
+    name = one.metadata.name
+    return Running(id=name, since=one.status.start_time.timestamp(), memory=memory.get(name))
 
-    return engine
+
+def _client(settings: Settings) -> ModuleType:
+    """Each is imported by who has an engine or a cluster to ask."""
+    if settings.target == "docker":
+        from stacks.targets import engine  # noqa: PLC0415
+
+        return engine
+    from stacks.targets import cluster  # noqa: PLC0415
+
+    return cluster

@@ -9,7 +9,9 @@ import pytest
 from conftest import MakePlan
 
 import checks
-from checks import disk, loki, ports, routing, secrets
+from checks import disk, loki, ports, retention, routing, secrets
+from stacks import plan, settings
+from stacks.settings import STACK_FILES
 
 HERE = Path()
 
@@ -128,3 +130,25 @@ def _note(written: list[Path], tree: Path) -> list[str]:
     assert (tree / "loki" / "etc" / "loki.yml").is_file()
     written.append(tree)
     return []
+
+
+def test_a_volume_that_holds_the_samples_of_the_retention_at_their_least_is_in_order(make_plan: MakePlan) -> None:
+    assert retention.check(make_plan(), HERE) == []
+    # 9 targets of 1000 series, 600 samples a second, 52 MB a day; the volume has room for 51 or 102.
+    few = {"retention": "1d", "series_per_target": 1000}
+    assert retention.check(make_plan(prometheus={**few, "volume": "65MB"}), HERE) == []
+    [problem] = retention.check(make_plan(prometheus={**few, "volume": "60MB"}), HERE)
+    assert problem.startswith("watchstack:prometheus.retention: 1d of 600 samples a second take ")
+    assert "give it 1GB or more" in problem
+
+
+def test_a_rehearsal_is_not_held_to_its_retention(make_plan: MakePlan) -> None:
+    wanted = {"scrape_interval": "1s", "volume": "64MB"}
+    assert retention.check(make_plan(prometheus=wanted), HERE) != []
+    assert retention.check(make_plan(prometheus=wanted, fast_forward=20), HERE) == []
+
+
+@pytest.mark.parametrize("path", sorted(STACK_FILES.glob("Pulumi.*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_environment_can_hold_what_it_promises(path: Path) -> None:
+    made = plan.make(settings.from_stack_file(path, path.stem.removeprefix("Pulumi.")), {})
+    assert retention.check(made, HERE) == []

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.app import app
+from cli.common import make_plan
 
 STACKS = Path(__file__).parents[1] / "stacks"
 
@@ -25,7 +26,7 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_verb_has_json() -> None:
-    for verb in ("audit", "check", "drill", "fire", "picture", "pin", "render", "selftest", "status", "test"):
+    for verb in ("audit", "check", "drill", "fire", "picture", "pin", "render", "selftest", "size", "status", "test"):
         assert "--json" in _run(verb, "--help").output
 
 
@@ -112,3 +113,29 @@ def test_selftest_shows_a_table_to_people(nothing: str) -> None:
     done = _run("selftest", "-e", nothing, "--timeout", "1")
     assert done.exit_code == 1
     assert "failed" in done.output
+
+
+def test_size_counts_the_targets_of_an_environment(nothing: str) -> None:
+    done = _run("size", "-e", nothing, "--json")
+    facts = json.loads(done.stdout)
+    targets = sum(len(job.targets) for job in make_plan(nothing).jobs)
+    assert facts["load"]["series"] == targets * 1500
+    assert facts["prometheus"]["count"] == 1
+    assert facts["prometheus"]["each"]["memory"] == 512 * 2**20 + targets * 1500 * 16 * 2**10
+
+
+def test_size_says_what_to_do_with_ten_million_series() -> None:
+    done = _run("size", "--series", "10000000")
+    assert done.exit_code == 0
+    assert "10,000,000 series, 666,667 samples a second, kept for 15 d" in done.stdout
+    assert "all 6" in done.stdout
+    assert "Too much for one Prometheus" in done.stdout
+    facts = json.loads(_run("size", "--series", "10000000", "--replicas", "1", "--retention", "30d", "--json").stdout)
+    assert (facts["shards"], facts["prometheus"]["count"], facts["load"]["retention"]) == (3, 3, 30 * 86400)
+
+
+def test_size_takes_series_or_an_environment() -> None:
+    assert "--series: counts in place of an environment" in _run("size", "--series", "5", "-e", "local").stderr
+    done = _run("size", "--series", "5", "--retention", "15")
+    assert done.exit_code == 2
+    assert "--retention 15: a duration is a whole number" in done.stderr

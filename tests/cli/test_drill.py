@@ -150,9 +150,9 @@ def test_a_real_server_takes_no_fault(make_plan: MakePlan) -> None:
     _, without = plan_drills(plan, ())
     assert without == dict.fromkeys(
         ("graphmemory/GraphMemoryRedisDown", "graphmemory/GraphMemoryRedisMemoryHigh"),
-        "redis-exporter watches a real server here",
+        "redis-exporter watches the real thing here",
     )
-    with pytest.raises(Refused, match="GraphMemoryRedisDown: redis-exporter watches a real server here"):
+    with pytest.raises(Refused, match="GraphMemoryRedisDown: redis-exporter watches the real thing here"):
         plan_drills(plan, ["GraphMemoryRedisDown"])
 
 

@@ -75,6 +75,10 @@ def test_disk(make_plan: MakePlan) -> None:
     assert _said("disk", made) == _example("disk")
 
 
+def test_retention(make_plan: MakePlan) -> None:
+    assert _said("retention", make_plan(prometheus={"retention": "1y"})) == _example("retention")
+
+
 def test_references(make_plan: MakePlan) -> None:
     made = make_plan()
     alert = next(alert for alert in made.alerts if alert.name == "HighErrorRate")

@@ -21,9 +21,18 @@ ROOT = Path(__file__).resolve().parents[2]
 _LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", ".watchstack", "__pycache__", ".*_cache")
 
 # Offsets that no shipped environment uses, and whose ports meet nobody's.
-OFFSETS = {"one": 12000, "two": 14000, "many": 16500}
+OFFSETS = {"one": 12000, "two": 14000, "many": 16500, "remote": 17300}
 # Of environments in containers: what they publish.
 CONTAINED = {"contained": 18700, "faulty": 18500, "edited": 19500}
+
+# Targets of few series, asked every two seconds, for a day on little disk.
+SMALL = {
+    "scrape_interval": "2s",
+    "evaluation_interval": "2s",
+    "series_per_target": 100,
+    "retention": "1d",
+    "volume": "512MB",
+}
 
 # For environments of simulated systems: five minutes are five seconds, and ranges four scrapes.
 FAST_FORWARD = 60
@@ -59,7 +68,7 @@ class Environment:
         """The shipped stack file, asked every two seconds, with these settings over it."""
         document = yaml.safe_load((ROOT / "stacks" / "env" / self._file.name).read_text())
         config = document["config"]
-        config["watchstack:prometheus"] |= {"scrape_interval": "2s", "evaluation_interval": "2s", "volume": "512MB"}
+        config["watchstack:prometheus"] |= SMALL
         for key, value in settings.items():
             name = f"watchstack:{key}"
             config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
@@ -82,7 +91,7 @@ class Environment:
             "lifecycle": "ephemeral",
             "port_offset": (OFFSETS | CONTAINED)[self.name],
             "systems": {"boss-workflow": {"workload": True}},
-            "prometheus": {"scrape_interval": "2s", "evaluation_interval": "2s", "volume": "512MB", "retention": "1d"},
+            "prometheus": SMALL,
             "loki": {"retention": "24h", "volume": "512MB"},
             "jaeger": {"retention": "24h", "volume": "512MB"},
             "secrets": {"discord-webhook": {"capture": "discord"}, "heartbeat": {"capture": "heartbeat"}},

@@ -49,7 +49,7 @@ class Provider:
 
     def start(self) -> None:
         before = set(psutil.Process().children())
-        self.port = self._stack.enter_context(rehearse.provider(self._there.host, self._log))
+        self.port = self._stack.enter_context(rehearse.provider("docker", {"DOCKER_HOST": self._there.host}, self._log))
         (self.process,) = set(psutil.Process().children()) - before
 
     def restart(self) -> None:
@@ -297,7 +297,10 @@ def test_no_disk_is_told_and_healed_once_there_is_some(
 
     mount("-o", "size=96m")
     try:
-        with engine(tmp_path / "engine") as small, rehearse.provider(small.host, tmp_path / "log") as port:
+        with (
+            engine(tmp_path / "engine") as small,
+            rehearse.provider("docker", {"DOCKER_HOST": small.host}, tmp_path / "log") as port,
+        ):
             variables = {"DOCKER_HOST": small.host, "PULUMI_DEBUG_PROVIDERS": f"docker:{port}"}
             tight = Environment(NAME, faulty().clone, variables=tuple(variables.items()))
             tight.set({**tight.settings, "docker": {"publish": ["prometheus"]}})

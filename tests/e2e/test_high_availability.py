@@ -92,7 +92,13 @@ def many(application: Application, tmp_path_factory: pytest.TempPathFactory) -> 
     off = {"enabled": False}
     environment.write(
         systems={"boss-workflow": {"targets": {"boss-workflow": f"127.0.0.1:{application.server.server_port}"}}},
-        prometheus={"replicas": 2, "scrape_interval": "1s", "evaluation_interval": "1s", "volume": "256MB"},
+        prometheus={
+            "replicas": 2,
+            "scrape_interval": "1s",
+            "evaluation_interval": "1s",
+            "volume": "256MB",
+            "retention": "1h",
+        },
         alertmanager={"replicas": 3},
         loki=off,
         jaeger=off,

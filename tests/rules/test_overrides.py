@@ -8,7 +8,7 @@ import yaml
 
 import rules
 from rules import Pack
-from stacks.settings import Override
+from stacks.changes import Override
 from stacks.strict import Refused, load
 
 REASON = "the nightly import is slow"

@@ -69,6 +69,7 @@ def test_only_targets_import_a_provider() -> None:
     ]
     assert sorted(importing) == [
         "stacks/targets/docker.py",
+        "stacks/targets/kubernetes.py",
         "stacks/targets/local.py",
         "stacks/targets/local_provider.py",
     ]
@@ -132,6 +133,7 @@ def test_panels_and_links_that_are_left_out_are_named_with_the_reason(make_plan:
     assert [what for what in _left_out(make_plan()) if what.startswith("dashboards/")] == [
         "dashboards/containers",
         "dashboards/kubernetes-workloads",
+        "dashboards/prometheus (Age of the last sample sent, Samples refused, Samples sent)",
     ]
     without = make_plan(loki={"enabled": False}, grafana={"enabled": False})
     assert not [what for what in _left_out(without) if what.startswith("dashboards/")]

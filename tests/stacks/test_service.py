@@ -1,7 +1,5 @@
 """The vocabulary: where services listen and are found, and text that is the same each time."""
 
-import pytest
-
 from stacks.service import Ground, to_yaml
 
 
@@ -11,10 +9,20 @@ def test_on_this_machine_everything_is_on_loopback_in_a_block_of_ports() -> None
     assert ground.url("prometheus", 9090, "/-/ready") == "http://127.0.0.1:19090/-/ready"
 
 
-@pytest.mark.parametrize("target", ["docker", "kubernetes"])
-def test_elsewhere_services_are_found_by_name(target: str) -> None:
-    ground = Ground(target=target)  # type: ignore[arg-type]  # pytest gives a str
-    assert ground.url("prometheus", 9090) == "http://prometheus:9090"
+def test_on_an_engine_services_are_found_by_name() -> None:
+    assert Ground(target="docker").url("prometheus", 9090) == "http://prometheus:9090"
+
+
+def test_in_a_cluster_services_are_found_by_name_and_namespace() -> None:
+    ground = Ground(target="kubernetes", namespace="monitoring", namespaces={"jaeger": "tracing"})
+    assert ground.url("prometheus", 9090) == "http://prometheus.monitoring:9090"
+    assert ground.url("jaeger", 16686) == "http://jaeger.tracing:16686"
+
+
+def test_who_asks_from_elsewhere_may_have_an_address_for_each_port() -> None:
+    hosts = {"jaeger:16686": "127.0.0.1:40001"}
+    ground = Ground(target="kubernetes", namespace="monitoring", hosts=hosts)
+    assert ground.url("jaeger", 16686) == "http://127.0.0.1:40001"
 
 
 def test_yaml_has_sorted_keys_and_no_references() -> None:

@@ -32,7 +32,15 @@ def test_every_shipped_environment_gives_a_plan(path: Path) -> None:
     assert plan.make(settings.from_stack_file(path, path.stem.removeprefix("Pulumi.")), {}).services
 
 
-@pytest.mark.parametrize("name", ["secret-in-the-clear", "receiver-with-its-secret-in-the-clear"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "secret-in-the-clear",
+        "receiver-with-its-secret-in-the-clear",
+        "remote-write-with-its-login-in-the-url",
+        "remote-write-with-its-login-in-a-header",
+    ],
+)
 def test_a_secret_in_the_clear_is_not_repeated_in_the_refusal(name: str) -> None:
     with pytest.raises(Refused) as refused:
         settings.from_stack_file(HERE / "bad" / f"{name}.yaml", "test")

@@ -3,7 +3,6 @@
 import pytest
 
 from stacks import units
-from stacks.services.prometheus import sample_bytes
 
 
 @pytest.mark.parametrize(("text", "expected"), [("15s", 15), ("1h30m", 5400), ("30d", 2592000), ("500ms", 0.5)])
@@ -23,6 +22,9 @@ def test_sizes_are_powers_of_1024() -> None:
     assert units.size_text(819 * 2**20) == "819MB"
 
 
-def test_samples_leave_a_fifth_of_the_volume_to_the_write_ahead_log() -> None:
-    assert sample_bytes("10GB") == "8GB"
-    assert units.size_bytes(sample_bytes("1GB")) <= 0.8 * units.size_bytes("1GB")
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(500, "500 B"), (2**20, "1.0 MB"), (700 * 2**20, "700 MB"), (15.75 * 2**30, "15.8 GB"), (3.1 * 2**50, "3.1 PB")],
+)
+def test_a_size_for_people(count: float, words: str) -> None:
+    assert units.rounded(count) == words

@@ -40,11 +40,13 @@ _PLUGINS = Path("/usr/lib/cni")
 _CGROUPS = Path("/sys/fs/cgroup")
 _HERE = Path(__file__).parent
 _NEEDED = {
-    Path("/usr/bin/containerd"): "containerd",
-    Path("/usr/sbin/runc"): "runc",
-    Path("/usr/sbin/nft"): "nftables",
-    Path("/usr/sbin/iptables"): "iptables",
-    _PLUGINS / "bridge": "containernetworking-plugins",
+    **dict.fromkeys(("containerd", "containerd-shim-runc-v2"), "containerd"),
+    "runc": "runc",
+    "nft": "nftables",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "openssl": "openssl",
+    str(_PLUGINS / "bridge"): "containernetworking-plugins",
 }
 # Places that cannot be chosen. They are there on a machine that is a node already.
 _FIXED = ("/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers", "/run/containerd", "/run/runc")
@@ -92,7 +94,7 @@ def cluster(directory: Path, step: Step = str) -> Iterator[Cluster]:
 
 
 def _require_root_and_packages() -> None:
-    missing = sorted({package for program, package in _NEEDED.items() if not program.exists()})
+    missing = sorted({package for program, package in _NEEDED.items() if shutil.which(program) is None})
     if missing:
         raise ClusterMissing(f"a cluster cannot be started; install Debian's {', '.join(missing)}")
     if os.geteuid() != 0:
@@ -119,8 +121,9 @@ def _alone(step: Step) -> Iterator[None]:
 def _require_no_node() -> None:
     taken = [str(folder) for folder in _cgroups()]
     taken += [place for place in _FIXED if "kubelet" in place and Path(place).exists() and any(Path(place).iterdir())]
+    taken += network.taken()
     if taken:
-        raise ClusterFailed(f"this machine is a node of another cluster: {', '.join(taken)}")
+        raise ClusterFailed(f"this machine is a node of another cluster: there is {', '.join(taken)}")
 
 
 def _remember(directory: Path) -> None:
@@ -148,7 +151,9 @@ def _running(directory: Path, step: Step) -> Iterator[Cluster]:
         # It ends first, and what it runs next.
         stack.callback(_end_pods)
         there.apply(*_objects(images.local(own, images.official("coredns"))))
-        kubelet = stack.enter_context(component(directory, programs.program("kubelet"), *_kubelet_arguments(there)))
+        beside = ("nsenter", f"--mount=/proc/{containerd.process.pid}/ns/mnt")
+        arguments = _kubelet_arguments(there)
+        kubelet = stack.enter_context(component(directory, programs.program("kubelet"), *arguments, within=beside))
         kubelet.wait(lambda: _is_ready(there), "the node is not ready", _SECONDS_TO_BE_READY)
         enforcer = Enforcer(there, directory / "containerd" / "addresses" / "pods", _RUNTIME / "containerd")
         stack.enter_context(repeated(enforcer.enforce, _SECONDS_BETWEEN, step))
@@ -164,7 +169,9 @@ def _containerd(directory: Path, own: str) -> Iterator[Component]:
     (folder / "networks").mkdir(parents=True)
     (folder / "networks" / "pods.conflist").write_text(json.dumps(_pod_network(folder)))
     (folder / "config.toml").write_text(_containerd_configuration(folder, own))
-    with component(directory, "containerd", f"--config={folder}/config.toml") as running:
+    # Mounts of their own, which pods may be told of: on a machine without systemd nobody has made them so.
+    apart = ("unshare", "--mount", "--propagation=shared")
+    with component(directory, "containerd", f"--config={folder}/config.toml", within=apart) as running:
         yield running
 
 
@@ -313,8 +320,9 @@ def _end_pods() -> None:
     """At once: nobody needs what they would still write. Their groups are there until the kernel has let them go."""
     shims = serving([_SHIM], [str(_SOCKET)])
     end([each for shim in shims for each in (*children(shim), shim)], signal.SIGKILL, _SECONDS_TO_STOP)
-    inside = [int(line) for folder in _cgroups() for each in folder.rglob("cgroup.procs") for line in _lines(each)]
-    end([psutil.Process(pid) for pid in set(inside) if psutil.pid_exists(pid)], signal.SIGKILL, _SECONDS_TO_STOP)
+    end(list(_inside()), signal.SIGKILL, _SECONDS_TO_STOP)
+    for address in _RUNTIME.glob("containerd/io.containerd.runtime.v2.task/*/*/address"):
+        Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
     for attempt in Retrying(
         retry=retry_if_exception_type(OSError), stop=stop_after_delay(10), wait=wait_fixed(0.1), reraise=True
     ):
@@ -325,12 +333,13 @@ def _end_pods() -> None:
                 folder.rmdir()
 
 
+def _inside() -> Iterator[psutil.Process]:
+    """The processes of the groups of all pods."""
+    for file in {file for folder in _cgroups() for file in folder.rglob("cgroup.procs")}:
+        with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
+            yield from [psutil.Process(int(line)) for line in file.read_text().split()]
+
+
 def _cgroups() -> list[Path]:
     """Of all pods, in every hierarchy."""
     return [*_CGROUPS.glob("kubepods"), *_CGROUPS.glob("*/kubepods")]
-
-
-def _lines(file: Path) -> list[str]:
-    with contextlib.suppress(FileNotFoundError):
-        return file.read_text().split()
-    return []

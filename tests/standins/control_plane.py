@@ -67,14 +67,14 @@ class Component:
 
 
 @contextlib.contextmanager
-def component(directory: Path, program: Path | str, *arguments: str) -> Iterator[Component]:
-    """A program with its log in `directory`; ended with the `with`."""
+def component(directory: Path, program: Path | str, *arguments: str, within: Sequence[str] = ()) -> Iterator[Component]:
+    """A program with its log in `directory`; ended with the `with`. `within` is what starts it, and becomes it."""
     name = Path(program).name
     log = directory / f"{name}.log"
     with log.open("w") as said:
         # A session of its own: an interrupt from the keyboard is for whoever waits, who ends it in its order.
         process = subprocess.Popen(
-            [program, *arguments], cwd=directory, stdout=said, stderr=said, start_new_session=True
+            [*within, program, *arguments], cwd=directory, stdout=said, stderr=said, start_new_session=True
         )
     try:
         yield Component(name, process, log)

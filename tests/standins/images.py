@@ -29,6 +29,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import workloads
+from stacks.images import of_programs
 from stacks.strict import nearest
 from standins import demand
 from toolchain import programs
@@ -95,7 +96,13 @@ class Image:
 
 def names() -> list[str]:
     """The official references of the images that environments are made of."""
-    return [reference for reference in _recipes() if reference not in {official(name) for name in OF_CLUSTERS}]
+    others = {official(name) for name in OF_CLUSTERS} | {ours()}
+    return [reference for reference in _recipes() if reference not in others]
+
+
+def ours() -> str:
+    """The reference of the image of this repository's own programs, which workloads/Dockerfile makes elsewhere."""
+    return f"docker.io/{of_programs()}"
 
 
 def push(registry: str, only: Iterable[str] = (), login: tuple[str, str] | None = None) -> dict[str, str]:
@@ -135,6 +142,7 @@ def _recipes() -> dict[str, Callable[[], Image]]:
     products = {
         "busybox": _plain_busybox,
         "python": _python,
+        "kube-state-metrics": _kube_state_metrics,
         "prometheus": _prometheus,
         "alertmanager": _alertmanager,
         "node_exporter": _node_exporter,
@@ -148,7 +156,7 @@ def _recipes() -> dict[str, Callable[[], Image]]:
         "coredns": _coredns,
         "pause": _pause,
     }
-    return {official(name): image for name, image in products.items()}
+    return {**{official(name): image for name, image in products.items()}, ours(): _ours}
 
 
 # The images, with what their own Dockerfiles say.
@@ -284,6 +292,35 @@ def _python() -> Image:
     """This interpreter, and what `workloads` and `instrument` import: `pip install` of those finds them there."""
     config = {"Env": [_PATH, "LANG=C.UTF-8"], "Cmd": ["python3"]}
     return Image([_busybox(), _interpreter(), _packages()], config)
+
+
+def _ours() -> Image:
+    """The one of Python, with `instrument` and `workloads` over it."""
+    place = "/opt/watchstack"
+    sources = {
+        f"{place}/{path.relative_to(_ROOT)}": File(path)
+        for folder in ("instrument", "workloads")
+        for path in sorted((_ROOT / folder).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    env = [_PATH, "LANG=C.UTF-8", f"PYTHONPATH={place}", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"]
+    config = {"Env": env, "User": f"{NOBODY}:{NOBODY}", "WorkingDir": place, "Entrypoint": ["python3", "-m"]}
+    return Image([*_python().layers, sources], config)
+
+
+def _kube_state_metrics() -> Image:
+    """Without a shell, and with this interpreter in place of the program, which nobody can have here."""
+    program = Path(__file__).with_name("kube_state_metrics.py").read_text()
+    files = {
+        "/kube-state-metrics": File(f"#!/usr/local/bin/python3 -I\n{program}", 0o755),
+        "/etc/passwd": File(f"root:x:0:0::/root:/bin/false\nnobody:x:{NOBODY}:{NOBODY}::/home:/bin/false\n"),
+    }
+    config = {
+        "User": "nobody",
+        "ExposedPorts": {"8080/tcp": {}, "8081/tcp": {}},
+        "Entrypoint": ["/kube-state-metrics", "--port=8080", "--telemetry-port=8081"],
+    }
+    return Image([_interpreter(), files], config)
 
 
 # The layers.

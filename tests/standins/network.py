@@ -1,6 +1,7 @@
 """The addresses of a cluster of one node on this machine, and that nothing for them leaves it."""
 
 import contextlib
+import ipaddress
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ class Before:
         if any(str(address) == NODE for address in interfaces()["lo"]):
             run("ip", "address", "delete", f"{NODE}/32", "dev", "lo")
         _delete(f"inet {_FENCE}")
+
+
+def taken() -> list[str]:
+    """Addresses that this machine has, and the cluster wants."""
+    here = [address for addresses in interfaces().values() for address in addresses]
+    return [str(address) for address in here if address in ipaddress.IPv4Network(ADDRESSES)]
 
 
 def set_up() -> None:

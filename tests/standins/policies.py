@@ -79,31 +79,46 @@ def _selects(policy: Object, pod: Pod, direction: Direction) -> bool:
 
 def _allowed(policies: Sequence[Object], pod: Pod, direction: Direction, seen: Seen) -> list[str]:
     """What returns to where the other side is asked too, and then the end of the rest."""
-    key, other = ("from", "saddr") if direction == "Ingress" else ("to", "daddr")
-    rules = {f"ip {other} {pod.address} return": None}
+    other = "saddr" if direction == "Ingress" else "daddr"
+    rules = [f"ip {other} {pod.address} return"]
     for policy in policies:
         for rule in policy["spec"].get(direction.lower(), ()):
-            for peer, match in _peers(rule.get(key), policy["metadata"]["namespace"], other, seen):
-                for port in _ports(rule.get("ports"), [pod] if direction == "Ingress" else peer):
-                    rules[" ".join(part for part in (match, port, "return") if part)] = None
-    return [*rules, "counter drop"]
+            from_or_to = _incoming if direction == "Ingress" else _outgoing
+            rules += [
+                f"{match} return".strip() for match in from_or_to(rule, policy["metadata"]["namespace"], pod, seen)
+            ]
+    return [*dict.fromkeys(rules), "counter drop"]
+
+
+def _incoming(rule: Object, namespace: str, pod: Pod, seen: Seen) -> Iterator[str]:
+    for _, match in _peers(rule.get("from"), namespace, "saddr", seen):
+        yield from (f"{match} {port}".strip() for port in _ports(rule.get("ports"), pod))
+
+
+def _outgoing(rule: Object, namespace: str, _: Pod, seen: Seen) -> Iterator[str]:
+    for peer, match in _peers(rule.get("to"), namespace, "daddr", seen):
+        yield from (f"{match} {port}".strip() for port in _ports(rule.get("ports"), peer))
+    named = [port for port in rule.get("ports", ()) if isinstance(port.get("port"), str)]
+    if named and not rule.get("to"):
+        for each in seen.pods:
+            yield from (f"ip daddr {each.address} {port}" for port in _ports(named, each))
 
 
 def _peers(
     peers: Sequence[Object] | None, namespace: str, address: str, seen: Seen
-) -> Iterator[tuple[Sequence[Pod], str]]:
-    """Pods and the match of their address; of no pods where it is a block, of all where there is no match."""
+) -> Iterator[tuple[Pod | None, str]]:
+    """Matches of the other side's address, and the pod that has it, if that is one."""
     if not peers:
-        yield seen.pods, ""
+        yield None, ""
     for peer in peers or ():
         if block := peer.get("ipBlock"):
             out = [f"ip {address} != {{ {', '.join(block['except'])} }}"] if block.get("except") else []
-            yield (), " ".join([f"ip {address} {block['cidr']}", *out])
+            yield None, " ".join([f"ip {address} {block['cidr']}", *out])
             continue
         spaces = _spaces(peer.get("namespaceSelector"), namespace, seen)
         for pod in seen.pods:
             if pod.namespace in spaces and matches(peer.get("podSelector", {}), pod.labels):
-                yield [pod], f"ip {address} {pod.address}"
+                yield pod, f"ip {address} {pod.address}"
 
 
 def _spaces(selector: Object | None, own: str, seen: Seen) -> Collection[str]:
@@ -112,19 +127,18 @@ def _spaces(selector: Object | None, own: str, seen: Seen) -> Collection[str]:
     return [name for name, labels in seen.namespaces.items() if matches(selector, labels)]
 
 
-def _ports(ports: Sequence[Object] | None, pods: Sequence[Pod]) -> Iterator[str]:
-    """The matches; a name is the number that it has in a pod which receives."""
+def _ports(ports: Sequence[Object] | None, receiver: Pod | None) -> Iterator[str]:
+    """The matches of ports; a name is the number that it has in the pod that receives."""
     if not ports:
         yield ""
     for each in ports or ():
         protocol, port = each.get("protocol", "TCP"), each.get("port")
-        if port is None:
-            yield f"meta l4proto {protocol.lower()}"
-        elif isinstance(port, int):
-            yield f"{protocol.lower()} dport {port}" + (f"-{each['endPort']}" if "endPort" in each else "")
-        else:
-            numbers = {pod.ports.get((protocol, port)) for pod in pods} - {None}
-            yield from (f"{protocol.lower()} dport {number}" for number in sorted(map(str, numbers)))
+        if isinstance(port, str):
+            port = receiver.ports.get((protocol, port)) if receiver else None
+            if port is None:
+                continue
+        numbers = f"{port}-{each['endPort']}" if "endPort" in each else port
+        yield f"meta l4proto {protocol.lower()}" if port is None else f"{protocol.lower()} dport {numbers}"
 
 
 def matches(selector: Object, labels: Labels) -> bool:

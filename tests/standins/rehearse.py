@@ -1,7 +1,8 @@
-"""`make rehearse ENV=dev`: the Docker target where neither image registries nor Pulumi's plugins can be reached.
+"""`make rehearse ENV=dev`: an environment where neither image registries nor Pulumi's plugins can be reached.
 
-All is real but the plugin and where the images come from: an engine, one of its own where none runs; a registry; images
-of the programs of this machine by the official names; and the stand-in for the provider. It stays until `make down`.
+All is real but the plugin and where the images come from: a Docker Engine, one of its own where none runs, or a
+Kubernetes cluster of one node; a registry; images of the programs of this machine by the official names; and the
+stand-in for the provider. It stays until `make down`.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from rich.console import Console
 
 from stacks.targets.supervisor import wait
 from standins import images
+from standins.cluster import Cluster, cluster
 from standins.engine import engine
 from standins.registry import registry
 from toolchain import pulumi
@@ -66,13 +68,50 @@ class Ground:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClusterGround:
+    """What an environment in a cluster stands on: the cluster, `registry` HOST:PORT, `provider` a port."""
+
+    cluster: Cluster
+    registry: str
+    provider: int
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What Pulumi and ./watchstack find in their environment."""
+        return {"KUBECONFIG": str(self.cluster.kubeconfig), "PULUMI_DEBUG_PROVIDERS": f"kubernetes:{self.provider}"}
+
+    def settings(self, own: Mapping[str, Any]) -> dict[str, Any]:
+        """What is other in a stack file with these settings."""
+        port = int(self.cluster.server.rpartition(":")[2])
+        return {
+            "grafana": {"enabled": False},
+            "kubernetes": {**own.get("kubernetes", {}), "api_port": port},
+            "registry": {"address": self.registry},
+        }
+
+
+@contextmanager
+def cluster_ground(directory: Path) -> Iterator[ClusterGround]:
+    """A cluster of one node, with all it has in `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (
+        cluster(directory / "cluster", lambda step: _console.print(step, style="dim")) as there,
+        registry(directory / "registry") as address,
+    ):
+        images.push(address, [*images.names(), images.ours()])
+        own = {"KUBECONFIG": str(there.kubeconfig)}
+        with provider("kubernetes", own, directory / "provider.log") as port:
+            yield ClusterGround(cluster=there, registry=address, provider=port)
+
+
 @contextmanager
 def ground(directory: Path, *, running: bool = False) -> Iterator[Ground]:
     """With all it has in `directory`. `running`: an engine that runs is used, before one is started."""
     directory.mkdir(parents=True, exist_ok=True)
     with _engine(directory / "engine", running=running) as host, registry(directory / "registry") as address:
         images.push(address)
-        with provider(host, directory / "provider.log") as port:
+        with provider("docker", {"DOCKER_HOST": host}, directory / "provider.log") as port:
             client = docker.DockerClient(base_url=host)
             yield Ground(host=host, client=client, registry=address, provider=port)
 
@@ -96,10 +135,10 @@ def _found() -> str | None:
 
 
 @contextmanager
-def provider(host: str, log: Path) -> Iterator[int]:
-    """The port of a stand-in for the provider of an engine."""
-    own = {**os.environ, "DOCKER_HOST": host, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    command = [sys.executable, "-m", "standins.docker_provider"]
+def provider(name: str, variables: Mapping[str, str], log: Path) -> Iterator[int]:
+    """The port of a stand-in for a provider of Pulumi."""
+    own = {**os.environ, **variables, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    command = [sys.executable, "-m", f"standins.{name}_provider"]
     with (
         log.open("w") as said,
         subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=said, text=True) as server,
@@ -127,9 +166,11 @@ def hold(environment: str) -> None:
     stack_file = ROOT / "stacks" / "env" / f"Pulumi.{environment}.yaml"
     config = yaml.safe_load(stack_file.read_text(encoding="utf-8"))["config"]
     own = {key.removeprefix("watchstack:"): value for key, value in config.items()}
-    with ground(_place(environment), running=True) as found:
+    # One of processes is rehearsed in containers.
+    target = "kubernetes" if own["target"] == "kubernetes" else "docker"
+    with _ground_of(target, _place(environment)) as found:
         changes = {f"watchstack:{key}": json.dumps(value) for key, value in found.settings(own).items()}
-        changes["watchstack:target"] = "docker"
+        changes["watchstack:target"] = target
         lines = [f"export {name} := {value}" for name, value in found.variables.items()]
         lines.append("CONFIG += " + " ".join(f"-c '{key}={value}'" for key, value in changes.items()))
         new = _variables(environment).with_suffix(".new")
@@ -139,19 +180,23 @@ def hold(environment: str) -> None:
         _variables(environment).unlink()
 
 
+def _ground_of(target: str, directory: Path) -> AbstractContextManager[Ground | ClusterGround]:
+    return cluster_ground(directory) if target == "kubernetes" else ground(directory, running=True)
+
+
 def start(environment: str) -> int:
     """Start the ground in the background, and return once it is there."""
     pulumi.stack_file(environment)
     _console.print(
         "This is a rehearsal: the images hold programs of this machine, under the official names and in the versions "
-        "that are installed here, and a stand-in does what Pulumi's Docker plugin does. There is no Grafana."
+        "that are installed here, and a stand-in does what Pulumi's plugin does. There is no Grafana."
     )
     if _variables(environment).exists():
         return 0
     _place(environment).mkdir(parents=True, exist_ok=True)
     log = _place(environment) / "rehearsal.log"
     own = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    with log.open("w") as said, _console.status("starting an engine and a registry, and making images"):
+    with log.open("w") as said, _console.status("starting an engine or a cluster and a registry, and making images"):
         holder = subprocess.Popen(
             [sys.executable, "-m", "standins.rehearse", environment, "--hold"],
             env=own,

@@ -164,6 +164,22 @@ def test_cadvisor_sees_containers_of_its_engine(there: Engine, address: str, dig
 
 
 @pytest.mark.e2e
+def test_kube_state_metrics_is_a_program_without_a_shell(
+    there: Engine, address: str, digests: Mapping[str, str]
+) -> None:
+    del digests
+    name = images.local(address, images.official("kube-state-metrics"))
+    image = there.client.images.pull(name)
+    assert image.attrs["Config"]["User"] == "nobody"
+    assert image.attrs["Config"]["Entrypoint"] == ["/kube-state-metrics", "--port=8080", "--telemetry-port=8081"]
+    assert "--resources" in run(there, name, ["--help"])
+    with pytest.raises(docker.errors.ContainerError, match="resource podz does not exist"):
+        run(there, name, ["--resources=podz"])
+    with pytest.raises(docker.errors.APIError, match="no such file or directory"):
+        run(there, name, ["-c", "true"], entrypoint="/bin/sh")
+
+
+@pytest.mark.e2e
 def test_an_unknown_image_is_refused(address: str) -> None:
     with pytest.raises(ImageFailed, match=r"docker\.io/prom/promethues:v3\.15\.0 has no stand-in; did you mean"):
         images.push(address, ["docker.io/prom/promethues:v3.15.0"])

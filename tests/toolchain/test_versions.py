@@ -25,8 +25,18 @@ def test_go_mod_holds_the_modules_that_files_are_copied_from(module: Module) -> 
 
 
 # Programs that nobody runs in a container.
-BARE = {"alertroutes", "etcd", "jsonnet", "kubernetes", "lokitool", "pulumi", "registry"}
-IMAGES = {"busybox", "python"}
+BARE = {
+    "alertroutes",
+    "etcd",
+    "jsonnet",
+    "kube-score",
+    "kubeconform",
+    "kubernetes",
+    "lokitool",
+    "pulumi",
+    "registry",
+}
+IMAGES = {"busybox", "kube-state-metrics", "python"}
 
 
 def test_every_go_module_is_in_the_table() -> None:
@@ -81,6 +91,8 @@ def test_a_product_without_a_release_is_built_and_names_its_programs() -> None:
         "coredns": ("coredns",),
         "etcd": ("etcd",),
         "jsonnet": ("jsonnet",),
+        "kube-score": ("kube-score",),
+        "kubeconform": ("kubeconform",),
         "kubernetes": ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet"),
         "pause": ("pause",),
         "registry": ("registry",),
