@@ -1,6 +1,6 @@
 """Prometheus: scrapes the jobs, evaluates the rules, tells every Alertmanager."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stacks import fast_forward, sizing
 from stacks.fast_forward import Pace
@@ -23,7 +23,7 @@ from stacks.service import (
     to_yaml,
 )
 from stacks.services import docker_discovery, remote_write
-from stacks.settings import Settings
+from stacks.settings import RemoteWrite, Settings
 from stacks.units import size_bytes, size_text
 
 NAME = "prometheus"
@@ -66,13 +66,15 @@ def services(
     jobs: Sequence[ScrapeJob],
     rules: Sequence[File],
     alertmanagers: Sequence[str],
+    backends: Mapping[str, RemoteWrite],
 ) -> list[Service]:
     """The replicas, each of which does everything.
 
-    `rules` are the rule files below `etc/rules`, `alertmanagers` the host:port of each.
+    `rules` are the rule files below `etc/rules`, `alertmanagers` the host:port of each, `backends` who else gets the
+    samples.
     """
     return [
-        _service(settings, ground.replica(number), number, jobs, rules, alertmanagers)
+        _service(settings, ground.replica(number), number, jobs, rules, alertmanagers, backends)
         for number in range(1, settings.prometheus.replicas + 1)
     ]
 
@@ -84,9 +86,10 @@ def _service(
     jobs: Sequence[ScrapeJob],
     rules: Sequence[File],
     alertmanagers: Sequence[str],
+    backends: Mapping[str, RemoteWrite],
 ) -> Service:
     name, load = replica_name(NAME, replica), sizing.of_jobs(settings, jobs)
-    tokens = {job.token for job in jobs if job.token} | remote_write.credentials(settings.prometheus.remote_write)
+    tokens = {job.token for job in jobs if job.token} | remote_write.credentials(backends)
     return Service(
         name=name,
         replica=replica,
@@ -102,7 +105,9 @@ def _service(
         ),
         ports=(Port(name="http", number=PORT),),
         files=(
-            File(path="etc/prometheus.yml", text=to_yaml(_config(settings, name, jobs, rules, alertmanagers))),
+            File(
+                path="etc/prometheus.yml", text=to_yaml(_config(settings, name, jobs, rules, alertmanagers, backends))
+            ),
             *rules,
         ),
         secrets=tuple(SecretFile(path=_secret(token), secret=token) for token in sorted(tokens)),
@@ -122,7 +127,12 @@ def _service(
 
 
 def _config(
-    settings: Settings, name: str, jobs: Sequence[ScrapeJob], rules: Sequence[File], alertmanagers: Sequence[str]
+    settings: Settings,
+    name: str,
+    jobs: Sequence[ScrapeJob],
+    rules: Sequence[File],
+    alertmanagers: Sequence[str],
+    backends: Mapping[str, RemoteWrite],
 ) -> dict[str, object]:
     wanted = settings.prometheus
     several = wanted.replicas > 1
@@ -130,7 +140,7 @@ def _config(
     alerting: dict[str, object] = {"alertmanagers": [{"static_configs": [{"targets": sorted(alertmanagers)}]}]}
     if several:
         alerting["alert_relabel_configs"] = [{"action": "labeldrop", "regex": REPLICA}]
-    backends = remote_write.config(wanted.remote_write, f"../{SECRETS}")
+    sent = {"remote_write": remote_write.config(backends, f"../{SECRETS}")} if backends else {}
     return {
         "global": {
             "scrape_interval": wanted.scrape_interval,
@@ -142,7 +152,7 @@ def _config(
         "rule_files": [file.path.removeprefix("etc/") for file in rules],
         "alerting": alerting,
         "scrape_configs": [_scrape(job, fast_forward.pace(settings)) for job in jobs] + _discovered(settings),
-        **({"remote_write": backends} if backends else {}),
+        **sent,
     }
 
 
