@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", ".watchstack", "__pycache__", ".*_cache")
 
 # Offsets that no shipped environment uses, and whose ports meet nobody's.
-OFFSETS = {"one": 12000, "two": 14000, "many": 16500, "remote": 17300}
+OFFSETS = {"one": 12000, "two": 14000, "many": 16500, "remote": 17300, "long": 21000}
 # Of environments in containers: what they publish.
 CONTAINED = {"contained": 18700, "faulty": 18500, "edited": 19500}
 
