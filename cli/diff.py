@@ -56,7 +56,8 @@ def diff(
 
 
 def _compared(base: str | None, environments: Sequence[str]) -> tuple[str, tuple[Environment, ...]]:
-    commit, before = revisions.of_base(base or revisions.default_base(), environments)
+    root = revisions.ROOT
+    commit, before = revisions.of_base(base or revisions.default_base(root), environments, root)
     after = revisions.of_working_tree(environments)
     revisions.demand_known(environments, before, after)
     return commit, compare.environments(before["environments"], after["environments"])

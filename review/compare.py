@@ -9,11 +9,11 @@ from review.facts import Facts, Kind, Thing
 
 What = Literal["added", "removed", "changed"]
 # How a service takes a change, the worst first.
-Way = Literal["is new", "ends", "restarts", "reloads", "reads files by itself"]
-_WAYS: dict[str, Way] = {"restart": "restarts", "reload": "reloads", "watched": "reads files by itself"}
+Way = Literal["new", "gone", "restarted", "reloaded", "reads its files"]
+_WAYS: dict[str, Way] = {"restart": "restarted", "reload": "reloaded", "watched": "reads its files"}
 
-# Kinds that say in other words what another kind says, or what only who wrote the code knows.
-DETAILS = ("settings", "arguments", "configuration")
+# Kinds that say in a program's words what another kind says.
+DETAILS = ("arguments", "configuration")
 # Of these, one more or one less means nothing: what is in them tells of it.
 _ONLY_CHANGED = ("rule groups",)
 # Things of these kinds belong to one of another kind, by the first part of their name, and come and go with it.
@@ -78,7 +78,8 @@ def environments(old: Mapping[str, Facts], new: Mapping[str, Facts]) -> tuple[En
 def _environment(name: str, old: Facts | None, new: Facts | None) -> Environment | None:
     durable = any(each.get("lifecycle") == "durable" for each in (old, new) if each)
     if old is None or new is None:
-        there, what = (old or new or {}), "added" if old is None else "removed"
+        there = old or new or {}
+        what: What = "added" if old is None else "removed"
         size = {kind: len(things) for kind, things in there.get("things", {}).items()}
         return Environment(name=name, what=what, durable=durable, size=size)
     if "refused" in old or "refused" in new:
@@ -101,7 +102,7 @@ def _services(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[st
     found: dict[str, Way] = {}
     for name in sorted({*old, *new}):
         if name not in old or name not in new:
-            found[name] = "is new" if name in new else "ends"
+            found[name] = "new" if name in new else "gone"
         elif way := next((way for key, way in _WAYS.items() if old[name].get(key) != new[name].get(key)), None):
             found[name] = way
     return found
@@ -135,9 +136,7 @@ def _pairs(old: Sequence[Thing], new: Sequence[Thing]) -> Iterator[tuple[Thing |
     """Things of one name: the same ones beside each other, then the most alike; with None what has no other."""
     before, after = [one for one in old if one not in new], [one for one in new if one not in old]
     while before and after:
-        one, other = max(
-            ((one, other) for one in before for other in after), key=lambda pair: _alike(*pair)
-        )
+        one, other = max(((one, other) for one in before for other in after), key=lambda pair: _alike(*pair))
         yield one, other
         before, after = [x for x in before if x is not one], [x for x in after if x is not other]
     yield from ((one, None) for one in before)
@@ -152,7 +151,7 @@ def _suffixes(things: Sequence[Thing]) -> dict[int, str]:
     """What tells things of one name apart: the labels that not all of them have."""
     labels = [set(thing.get("labels", ())) for thing in things]
     shared = set.intersection(*labels) if labels else set()
-    several = len({tuple(sorted(own)) for own in labels}) > 1 and len(things) > 2  # noqa: PLR2004 - more than old and new
+    several = len({tuple(sorted(own)) for own in labels}) > 1 and len(things) > 2
     return {
         id(thing): f"{{{', '.join(sorted(own - shared))}}}" if several and own - shared else ""
         for thing, own in zip(things, labels, strict=True)
@@ -173,8 +172,13 @@ def _values(value: str | list[str] | None) -> tuple[str, ...]:
 
 def _without(these: Sequence[str], those: Iterable[str]) -> tuple[str, ...]:
     """Each as often as it is there more often."""
-    left = [*those]
-    return tuple(each for each in these if each not in left or left.remove(each) is not None)
+    left, found = [*those], list[str]()
+    for each in these:
+        if each in left:
+            left.remove(each)
+        else:
+            found.append(each)
+    return tuple(found)
 
 
 def _threshold(kind: str, edit: Edit) -> Edit:

@@ -13,9 +13,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from catalogue import exposed
 import rules
-from rules import Alert, pack_info
+from catalogue import exposed
+from rules import Alert
 from stacks import packs, plan, routes, settings
 from stacks.plan import Plan
 from stacks.routes import Node
@@ -274,7 +274,9 @@ def _panel(panel: Mapping[str, Any]) -> Thing:
         **_texts(kind=panel.get("type"), says=panel.get("description"), unit=defaults.get("unit")),
         **_texts(size=f"{place.get('w')}x{place.get('h')}"),
         "queries": [_query(target) for target in panel.get("targets") or []],
-        "thresholds": [f"{step.get('color')} from {step.get('value')}" for step in steps if step.get("value") is not None],
+        "thresholds": [
+            f"{step.get('color')} from {step.get('value')}" for step in steps if step.get("value") is not None
+        ],
         "options": _flat(rest),
     }
 

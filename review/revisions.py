@@ -15,21 +15,26 @@ from review.facts import FORMAT, Facts
 from stacks.strict import Refused, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
+_GIT = ("git", "-C")
 _MAIN = ("origin/main", "main")
 _FACTS = Path("review") / "facts.py"
 
 
-def default_base(root: Path = ROOT) -> str:
+def default_base(root: Path) -> str:
     """Where this branch left main; on main itself the last commit, or before it if nothing is uncommitted."""
     main = next((name for name in _MAIN if _git(root, "rev-parse", "--verify", "-q", f"{name}^{{commit}}")), None)
     head = _commit(root, "HEAD")
     base = _git(root, "merge-base", "HEAD", main) if main else head
     if base and base != head:
         return base
-    return head if _git(root, "status", "--porcelain") else _commit(root, "HEAD~")
+    if _git(root, "status", "--porcelain"):
+        return head
+    if not (before := _git(root, "rev-parse", "--verify", "-q", "HEAD~^{commit}")):
+        raise Refused("--base: the last commit of main is the first one; name another revision")
+    return before
 
 
-def of_base(base: str, environments: Sequence[str], root: Path = ROOT) -> tuple[str, Facts]:
+def of_base(base: str, environments: Sequence[str], root: Path) -> tuple[str, Facts]:
     """The commit and the facts of a revision. Refused if it is not in the repository, or cannot say what it is."""
     commit = _commit(root, base)
     with tempfile.TemporaryDirectory(prefix="watchstack-") as directory:
@@ -52,26 +57,26 @@ def demand_known(environments: Sequence[str], *sides: Facts) -> None:
     known = sorted({name for side in sides for name in side["environments"]})
     unknown = [name for name in environments if name not in known]
     if unknown:
-        there = sorted({*known, *(path.stem.removeprefix("Pulumi.") for path in _stack_files())})
         raise Refused(
             "\n".join(
                 f"--environment {name}: no stack file stacks/env/Pulumi.{name}.yaml in either revision; "
-                f"{nearest(name, there)}"
+                f"{nearest(name, known)}"
                 for name in unknown
             )
         )
 
 
-def _stack_files() -> list[Path]:
-    return sorted((ROOT / "stacks" / "env").glob("Pulumi.*.yaml"))
-
-
 def _said(tree: Path, commit: str, environments: Sequence[str]) -> Facts:
     """What the code of an exported tree says, by its own `review/facts.py` if that writes the same format."""
-    script = tree / _FACTS if _format(tree / _FACTS) == FORMAT else ROOT / _FACTS
+    script = tree / _FACTS if _format(tree / _FACTS) == FORMAT else Path(facts.__file__)
     env = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
     done = subprocess.run(
-        [sys.executable, "-P", str(script), *environments], cwd=tree, env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-P", str(script), *environments],
+        cwd=tree,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
@@ -101,12 +106,10 @@ def _export(root: Path, commit: str, tree: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="watchstack-") as index:
         env = {**os.environ, "GIT_INDEX_FILE": f"{index}/index"}
         for command in (("read-tree", commit), ("checkout-index", "--all", f"--prefix={tree}/")):
-            subprocess.run(("git", "-C", str(root), *command), env=env, check=True, capture_output=True)
+            subprocess.run((*_GIT, str(root), *command), env=env, check=True, capture_output=True)
 
 
 def _git(root: Path, *arguments: str) -> str:
     """The answer of git, or nothing where it has none."""
-    done = subprocess.run(  # noqa: S607 - git is where PATH says
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*_GIT, str(root), *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""

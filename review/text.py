@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 
 from docs.markdown import table
-from review.compare import DETAILS, Change, Edit, Environment
+from review.compare import DETAILS, Change, Edit, Environment, What
 
 # GitHub takes 65,536 characters; here bytes are counted, which are never fewer.
 LIMIT = 60_000
@@ -36,10 +36,14 @@ _KINDS = {
     "arguments": "Arguments",
     "configuration": "Configuration files",
 }
-# Of what is added, these say enough; `services` and dashboards come with too much else.
-_SAID = ("severity", "expression", "for", "told", "at", "kept", "size", "targets", "kind", "queries", "objective", "window")
-_SAID += ("image", "version", "receiver", "because", "comes from", "value")
-_LONGEST = 400
+# Of what is added or removed, these say enough; panels, dashboards and jobs have too many options.
+_SAID = (
+    *("severity", "expression", "for", "told", "at", "kept", "size", "targets", "kind", "queries", "objective"),
+    *("window", "image", "version", "receiver", "because", "comes from", "value"),
+)
+_WITH_OPTIONS = ("inhibitions", "receivers", "times", "backends", "routes")
+# Of a value in Markdown; of two that are longer, what they share is left out but for so much around it.
+_LONGEST, _AROUND = 400, 40
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -63,11 +67,11 @@ def told(found: Sequence[Environment]) -> list[Told]:
     """Every change once, with all environments that have it, and things that change in the same way together."""
     where: dict[Change, list[str]] = {}
     for environment in found:
-        for change in environment.changes:
+        for change in _together(environment.changes):
             where.setdefault(change, []).append(environment.name)
     same: dict[tuple[object, ...], list[str]] = {}
     for change, names in where.items():
-        edits = change.edits if change.what == "changed" else _said(change.edits)
+        edits = change.edits if change.what == "changed" else _said(change)
         alone = () if change.what == "changed" else (change.name,)
         same.setdefault((change.kind, change.what, edits, tuple(names), *alone), []).append(change.name)
     lines = [
@@ -78,8 +82,23 @@ def told(found: Sequence[Environment]) -> list[Told]:
     return sorted(lines, key=lambda line: (order.index(line.kind), line.names, line.what))
 
 
-def _said(edits: Iterable[Edit]) -> tuple[Edit, ...]:
-    return tuple(edit for edit in edits if edit.name in _SAID)
+def _said(change: Change) -> tuple[Edit, ...]:
+    names = {*_SAID, "options"} if change.kind in _WITH_OPTIONS else _SAID
+    return tuple(edit for edit in change.edits if edit.name in names)
+
+
+def _together(changes: Iterable[Change]) -> Iterator[Change]:
+    """Where several values below one key of a file come or go, the key alone."""
+    by_key: dict[tuple[str, What], list[Change]] = {}
+    for change in changes:
+        if change.kind != "configuration" or change.what == "changed":
+            yield change
+        else:
+            file, _, path = change.name.partition(": ")
+            key = f"{file}: {'.'.join(path.split('.')[:2])}"
+            by_key.setdefault((key, change.what), []).append(change)
+    for (key, what), those in by_key.items():
+        yield those[0] if len(those) == 1 else replace(those[0], name=key, what=what, edits=())
 
 
 def as_dict(base: str, found: Sequence[Environment]) -> dict[str, object]:
@@ -98,9 +117,7 @@ def as_dict(base: str, found: Sequence[Environment]) -> dict[str, object]:
             for one in found
         },
         "changes": [asdict(line) | {"detail": line.kind in DETAILS} for line in told(found)],
-        "dependants": [
-            {**asdict(dependant), "environment": one.name} for one in found for dependant in one.dependants
-        ],
+        "dependants": [{**asdict(dependant), "environment": one.name} for one in found for dependant in one.dependants],
     }
 
 
@@ -150,7 +167,7 @@ def _count(one: Environment) -> str:
 
 def _effect(one: Environment) -> str:
     ways = sorted({*one.services.values()})
-    return "; ".join(f"{', '.join(name for name, how in one.services.items() if how == way)} {way}" for way in ways)
+    return "; ".join(f"{way}: {', '.join(name for name, how in one.services.items() if how == way)}" for way in ways)
 
 
 def _sections(found: Sequence[Environment], *, details: bool) -> list[str]:
@@ -178,9 +195,27 @@ def _edit(edit: Edit, what: str) -> str:
         return f"{edit.name} {old}"
     if edit.name == "told":
         return f"told {new or 'no more'}, no longer {old}" if old else f"told {new} too"
+    if len(edit.old) == len(edit.new) == 1:
+        old, new = map(_code, _apart(edit.old[0], edit.new[0]))
     if old and new:
         return f"{edit.name} {old} → {new}"
     return f"{edit.name} {new} added" if new else f"{edit.name} {old} removed"
+
+
+def _apart(old: str, new: str) -> tuple[str, str]:
+    """Two long texts without most of what they begin and end with alike."""
+    if max(len(old), len(new)) <= _LONGEST // 2:
+        return old, new
+    start = _shared(old, new)
+    end = _shared(old[start:][::-1], new[start:][::-1])
+    cut, left = max(0, start - _AROUND), max(0, end - _AROUND)
+    before, after = "…" if cut else "", "…" if left else ""
+    return f"{before}{old[cut : len(old) - left]}{after}", f"{before}{new[cut : len(new) - left]}{after}"
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters two texts have in common, from their beginning on."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _code(text: str) -> str:
@@ -234,5 +269,3 @@ def _cut(lines: Sequence[str], room: int, instead: str) -> list[str]:
 
 def _size(lines: Iterable[str]) -> int:
     return sum(len(line.encode()) + 1 for line in lines)
-
-

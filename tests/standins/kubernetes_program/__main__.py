@@ -34,7 +34,10 @@ def local(kind: str) -> dict[str, Any]:
 
 def options(kind: str) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(
-        provider=provider, parent=namespace, ignore_changes=settings["ignore"].get(kind), **settings["options"].get(kind, {})
+        provider=provider,
+        parent=namespace,
+        ignore_changes=settings["ignore"].get(kind),
+        **settings["options"].get(kind, {}),
     )
 
 
@@ -196,6 +199,9 @@ for kind, make in makers.items():
         make(kind)
 if settings["automatic"]:
     automatic = kubernetes.core.v1.ConfigMap(
-        "automatic", metadata={"namespace": namespace.metadata["name"]}, data=settings["data"], opts=options("automatic")
+        "automatic",
+        metadata={"namespace": namespace.metadata["name"]},
+        data=settings["data"],
+        opts=options("automatic"),
     )
     pulumi.export("automatic", automatic.metadata["name"])
