@@ -7,14 +7,13 @@ import pulumi_kubernetes as kubernetes
 
 settings = pulumi.Config().require_object("settings")
 name = settings["name"]
-provider = kubernetes.Provider(
-    "cluster",
-    kubeconfig=settings["kubeconfig"],
-    enable_server_side_apply=True,
-    enable_config_map_mutable=True,
-    enable_secret_mutable=True,
+given = {
+    "enable_server_side_apply": True,
+    "enable_config_map_mutable": True,
+    "enable_secret_mutable": True,
     **settings["provider"],
-)
+}
+provider = kubernetes.Provider("cluster", kubeconfig=settings["kubeconfig"], **given)
 namespace = kubernetes.core.v1.Namespace(
     "namespace", metadata={"name": name}, opts=pulumi.ResourceOptions(provider=provider)
 )
