@@ -5,6 +5,7 @@ import typer
 from cli.audit import audit
 from cli.check import check
 from cli.dashboards import dashboards
+from cli.doctor import doctor
 from cli.drill import drill
 from cli.fire import fire
 from cli.picture import picture
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (audit, check, drill, fire, picture, pin, render, selftest, size, status, test):
+for verb in (audit, check, doctor, drill, fire, picture, pin, render, selftest, size, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
 

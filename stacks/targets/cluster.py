@@ -31,8 +31,8 @@ _SECONDS_TO_SETTLE = 180
 _NOT_FOUND = 404
 
 
-def connect(settings: Settings) -> client.ApiClient:
-    """A client of the cluster of an environment. Refused if it does not answer."""
+def connect(settings: Settings, seconds: int = _SECONDS) -> client.ApiClient:
+    """A client of the cluster of an environment. Refused if it does not answer in time."""
     named = settings.kubernetes.context
     place = f"context {named!r}" if named else "the current context"
     try:
@@ -40,7 +40,7 @@ def connect(settings: Settings) -> client.ApiClient:
         config.load_kube_config(context=named, client_configuration=wanted)
         wanted.retries = Retry(total=0)
         found = client.ApiClient(wanted)
-        client.VersionApi(found).get_code(_request_timeout=_SECONDS)
+        client.VersionApi(found).get_code(_request_timeout=seconds)
     except ConfigException as problem:
         raise Refused(
             f"watchstack:kubernetes.context: {place} of the kubeconfig cannot be used: {problem}; set KUBECONFIG, or "

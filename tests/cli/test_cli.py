@@ -26,7 +26,20 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_verb_has_json() -> None:
-    for verb in ("audit", "check", "drill", "fire", "picture", "pin", "render", "selftest", "size", "status", "test"):
+    for verb in (
+        "audit",
+        "check",
+        "doctor",
+        "drill",
+        "fire",
+        "picture",
+        "pin",
+        "render",
+        "selftest",
+        "size",
+        "status",
+        "test",
+    ):
         assert "--json" in _run(verb, "--help").output
 
 
