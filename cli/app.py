@@ -8,6 +8,7 @@ from cli.dashboards import dashboards
 from cli.doctor import doctor
 from cli.drill import drill
 from cli.fire import fire
+from cli.new import new
 from cli.picture import picture
 from cli.pin import pin
 from cli.render import render
@@ -25,6 +26,7 @@ app = typer.Typer(
 for verb in (audit, check, doctor, drill, fire, picture, pin, render, selftest, size, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
+app.add_typer(new, name="new")
 
 if __name__ == "__main__":
     app()
