@@ -32,19 +32,19 @@ _SECONDS_TO_SETTLE = 180
 _NOT_FOUND = 404
 
 
-def connect(settings: Settings) -> client.ApiClient:
-    """A client of the cluster of an environment. Refused if it does not answer."""
-    return _client(settings.kubernetes.context)
+def connect(settings: Settings, seconds: int = _SECONDS) -> client.ApiClient:
+    """A client of the cluster of an environment. Refused if it does not answer in time."""
+    return _client(settings.kubernetes.context, seconds)
 
 
-def _client(named: str | None) -> client.ApiClient:
+def _client(named: str | None, seconds: int = _SECONDS) -> client.ApiClient:
     place = f"context {named!r}" if named else "the current context"
     try:
         wanted = client.Configuration()
         config.load_kube_config(context=named, client_configuration=wanted)
         wanted.retries = Retry(total=0)
         found = client.ApiClient(wanted)
-        client.VersionApi(found).get_code(_request_timeout=_SECONDS)
+        client.VersionApi(found).get_code(_request_timeout=seconds)
     except ConfigException as problem:
         raise Refused(
             f"watchstack:kubernetes.context: {place} of the kubeconfig cannot be used: {problem}; set KUBECONFIG, or "
