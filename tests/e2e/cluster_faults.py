@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,14 +91,16 @@ def fill(disk: Path) -> None:
 
 
 @contextmanager
-def small(directory: Path) -> Iterator[Path]:
-    """A disk of its own for this machine, of eight megabytes, below the directory."""
-    image, place = directory / "image", directory / "disk"
-    image.write_bytes(bytes(8 * 2**20))
-    place.mkdir()
-    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", str(image)], check=True)
-    subprocess.run(["/bin/mount", "-o", "loop", str(image), str(place)], check=True)
-    try:
-        yield place
-    finally:
-        subprocess.run(["/bin/umount", str(place)], check=True)
+def small() -> Iterator[Path]:
+    """A disk of its own for this machine, of eight megabytes, where everybody can see it."""
+    with tempfile.TemporaryDirectory(prefix="watchstack-") as directory:
+        Path(directory).chmod(0o755)
+        image, place = Path(directory) / "image", Path(directory) / "disk"
+        image.write_bytes(bytes(8 * 2**20))
+        place.mkdir()
+        subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", str(image)], check=True)
+        subprocess.run(["/bin/mount", "-o", "loop", str(image), str(place)], check=True)
+        try:
+            yield place
+        finally:
+            subprocess.run(["/bin/umount", str(place)], check=True)

@@ -58,9 +58,9 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 
 @pytest.fixture(scope="session")
-def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def small_disk() -> Iterator[Path]:
     """A small one, which is there before the cluster is: what runs on a node sees the disks that it started with."""
-    with cluster_faults.small(tmp_path_factory.mktemp("small")) as place:
+    with cluster_faults.small() as place:
         yield place
 
 
