@@ -10,6 +10,7 @@ from cli.drill import drill
 from cli.fire import fire
 from cli.picture import picture
 from cli.pin import pin
+from cli.promote import promote
 from cli.render import render
 from cli.selftest import selftest
 from cli.size import size
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (audit, check, diff, drill, fire, picture, pin, render, selftest, size, status, test):
+for verb in (audit, check, diff, drill, fire, picture, pin, promote, render, selftest, size, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
 
