@@ -82,7 +82,8 @@ def _wanted(settings: Settings, steps: Sequence[str], version: str) -> Settings:
 
 def _with(text: str, steps: Sequence[str], value: str) -> str:
     """The text with this value at these keys below `config`: over the one that is there, or as a new key."""
-    node = yaml.compose(text, yaml.SafeLoader)
+    # The settings have been read from it, so it is a mapping.
+    node: yaml.Node = yaml.compose(text, yaml.SafeLoader)  # type: ignore[assignment]
     for i, step in enumerate(("config", *steps)):
         found = _below(node, step)
         if found is None:
