@@ -65,7 +65,11 @@ def _config(own: dict[str, Any]) -> dict[str, Any]:
     samples = {key: value for key, value in own.get("prometheus", {}).items() if key != "remote_write"}
     config = {
         **{key: value for key, value in own.items() if key not in ("email", "registry", "unlocked", "receivers")},
-        **({"email": {**own["email"], "smarthost": "capture"}} if own.get("email") else {}),
+        **(
+            {"email": {key: own["email"][key] for key in ("from", "to")} | {"smarthost": "capture"}}
+            if own.get("email")
+            else {}
+        ),
         "lifecycle": "ephemeral",
         "fast_forward": 60,
         "systems": systems,
