@@ -86,7 +86,7 @@ class Metric(Strict):
     """A metric that the application exposes; `labels` gives the declared values, or null where they are open."""
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
-    type: Literal["counter", "gauge", "histogram"]
+    type: Literal["counter", "gauge", "histogram", "summary"]
     labels: dict[Label, tuple[str, ...] | None] = Field({})
     unit: str
     meaning: str

@@ -32,7 +32,9 @@ _HEAD = "# `observed` is made by `python -m catalogue.observe`; `declared` is wr
 def exposed(text: str) -> dict[str, Metric]:
     """The metrics of an exposition in Prometheus' text format, by name."""
     types = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE ")}
-    return {_name(family, types): _metric(family) for family in text_string_to_metric_families(text) if family.samples}
+    return {
+        family_name(family, types): _metric(family) for family in text_string_to_metric_families(text) if family.samples
+    }
 
 
 def merged(known: Catalogue | None, product: str, version: str, seen: Mapping[str, Metric]) -> Catalogue:
@@ -99,7 +101,7 @@ def _version(product: str) -> str:
     return found.version
 
 
-def _name(family: Family, types: Mapping[str, str]) -> str:
+def family_name(family: Family, types: Mapping[str, str]) -> str:
     """The name on the wire: the parser takes `_total` off counters, and not every program has it on them."""
     return family.name if family.name in types or family.type != "counter" else f"{family.name}_total"
 

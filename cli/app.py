@@ -6,8 +6,10 @@ from cli.audit import audit
 from cli.check import check
 from cli.dashboards import dashboards
 from cli.diff import diff
+from cli.doctor import doctor
 from cli.drill import drill
 from cli.fire import fire
+from cli.new import new
 from cli.picture import picture
 from cli.pin import pin
 from cli.promote import promote
@@ -23,9 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (audit, check, diff, drill, fire, picture, pin, promote, render, selftest, size, status, test):
+for verb in (audit, check, diff, doctor, drill, fire, picture, pin, promote, render, selftest, size, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
+app.add_typer(new, name="new")
 
 if __name__ == "__main__":
     app()

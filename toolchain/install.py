@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from toolchain import programs
+from toolchain import programs, sums
 from toolchain.build import BuildFailed, build
 from toolchain.programs import Absent, Installed, Made
 from toolchain.release import Hosts, ReleaseFailed, Step, download
@@ -162,7 +162,8 @@ def _publish(name: str, route: Made, version: str, work: Path) -> Installed:
     names = list(table()[name].names)
     if missing := [each for each in names if not (work / "bin" / each).is_file()]:
         raise BuildFailed(f"Go ended well and left no {', '.join(missing)}")
-    manifest = {"product": name, "programs": names, "route": route, "version": version}
+    digests = {each: sums.read(work / "bin" / each) for each in names}
+    manifest = {"product": name, "programs": names, "route": route, "version": version, "sha256": digests}
     (work / programs.MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     work.chmod(0o755)
     home = programs.directory(name, route)

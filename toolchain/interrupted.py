@@ -31,6 +31,19 @@ class Interrupted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Holder:
+    """A run that is under way, as its lock says it."""
+
+    user: str
+    host: str
+    pid: int
+    since: datetime
+
+    def __str__(self) -> str:
+        return f"{self.user} on {self.host}, process {self.pid}, since {self.since:%Y-%m-%d %H:%M:%S %Z}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Known:
     """What a state says of an engine.
 
@@ -48,8 +61,8 @@ def find(backend: str, project: str, stack: str) -> Interrupted | None:
     """Whether the last run on a stack did not end well. None while one is under way, here or on another machine."""
     if not backend.startswith(_FILES):
         return None
-    state = Path(backend.removeprefix(_FILES)) / ".pulumi"
-    place, stacks = state / "locks" / "organization" / project / stack, state / "stacks" / project
+    state = _state(backend)
+    place, stacks = _locks(state, project, stack), state / "stacks" / project
     locks = [_read(file) for file in place.glob("*.json")]
     if any(_lives(lock) for lock in locks):
         return None
@@ -60,6 +73,22 @@ def find(backend: str, project: str, stack: str) -> Interrupted | None:
     empty = [file for file in stacks.glob(f"{stack}.json*.attrs") if file.stat().st_size == 0]
     torn = (*empty, *stacks.glob(f"{stack}.json*.tmp"))
     return Interrupted(since=min(begun, default=None), locks=tuple(place.glob("*.json*")), torn=torn)
+
+
+def holder(backend: str, project: str, stack: str) -> Holder | None:
+    """Who is at a stack now, as far as the files of a state on this machine tell."""
+    if not backend.startswith(_FILES):
+        return None
+    locks = [_read(file) for file in _locks(_state(backend), project, stack).glob("*.json")]
+    held = next((lock for lock in locks if _lives(lock)), None)
+    if held is None:
+        return None
+    return Holder(
+        user=held["username"],
+        host=held["hostname"],
+        pid=held["pid"],
+        since=datetime.fromisoformat(held["timestamp"]).astimezone(UTC),
+    )
 
 
 def known(deployment: Mapping[str, Any]) -> Known | None:
@@ -81,6 +110,32 @@ def known(deployment: Mapping[str, Any]) -> Known | None:
         begun=frozenset(one["inputs"]["name"] for one in creating),
         unfinished=frozenset(one["id"] for one in [*failed, *deleting]),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """Objects of a cluster that a run was about to make, by their manifests; `context` is that of the kubeconfig."""
+
+    context: str | None
+    manifests: tuple[Mapping[str, Any], ...]
+
+
+def begun(deployment: Mapping[str, Any]) -> Begun | None:
+    """What an exported state says was begun in a cluster; None if it is of none, or nothing was."""
+    of_cluster = [one for one in deployment.get("resources") or () if one["type"] == "pulumi:providers:kubernetes"]
+    pending = [one["resource"] for one in deployment.get("pending_operations") or () if one["type"] == "creating"]
+    made = [one["inputs"] for one in pending if one["type"].startswith("kubernetes:")]
+    if not of_cluster or not made:
+        return None
+    return Begun(context=of_cluster[0]["inputs"].get("context"), manifests=tuple(made))
+
+
+def _state(backend: str) -> Path:
+    return Path(backend.removeprefix(_FILES)).expanduser() / ".pulumi"
+
+
+def _locks(state: Path, project: str, stack: str) -> Path:
+    return state / "locks" / "organization" / project / stack
 
 
 def _lives(lock: Mapping[str, Any]) -> bool:

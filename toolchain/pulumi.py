@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,12 @@ _UPDATES = {"up", "update"}
 _HEALED = _UPDATES | {"destroy"}
 _REFRESH = ["refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--diff", "--suppress-outputs"]
 _SALT = "encryptionsalt"
+# Where a token leads that comes with no address.
+_SERVICE = "https://api.pulumi.com"
 # A removed stack leaves its state in backups otherwise.
 _BACKUPS_TOO = ["--remove-backups"]
+# These wait for nobody: another one on the same environment is refused.
+_ALONE = _HEALED | {"refresh", "import", "watch"}
 
 
 class StackRefused(Exception):
@@ -54,11 +59,21 @@ def environment(root: Path = ROOT, base: Mapping[str, str] = os.environ) -> dict
     elif shutil.which("pulumi", path=path[-1]) is None:
         raise ProgramMissing("pulumi is neither installed nor on PATH; run: make tools")
     env["PATH"] = os.pathsep.join(path)
-    if not _logged_in(env):
+    if not _login(env):
         env["PULUMI_BACKEND_URL"] = _state(root)
     if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & env.keys():
         env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase(root))
     return env
+
+
+def backend(root: Path = ROOT, env: Mapping[str, str] = os.environ) -> str:
+    """Where the state is: the place that the user is logged in to, or else this clone. Nothing is made."""
+    return _login(env) or f"file://{root / '.watchstack' / 'state'}"
+
+
+def project(root: Path = ROOT) -> str:
+    """The name of the project, as `Pulumi.yaml` says it."""
+    return str(_top_level(root / "Pulumi.yaml")["name"])
 
 
 def commands(stack: str, arguments: Sequence[str], root: Path = ROOT) -> list[list[str]]:
@@ -97,8 +112,7 @@ def stack_file(stack: str, root: Path = ROOT) -> tuple[Path, Path]:
         text = f"{text.rstrip()}\n{_SALT}: {salt}\n"
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_text(text, encoding="utf-8")
-    project = f"name: {_top_level(root / 'Pulumi.yaml')['name']}\nruntime: python\n"
-    (copy.parent / "Pulumi.yaml").write_text(project, encoding="utf-8")
+    (copy.parent / "Pulumi.yaml").write_text(f"name: {project(root)}\nruntime: python\n", encoding="utf-8")
     return committed if own_secrets else copy, copy
 
 
@@ -106,12 +120,14 @@ def _top_level(file: Path) -> dict[str, Any]:
     return (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
 
 
-def _logged_in(env: Mapping[str, str]) -> bool:
-    if env.get("PULUMI_BACKEND_URL") or env.get("PULUMI_ACCESS_TOKEN"):
-        return True
+def _login(env: Mapping[str, str]) -> str:
+    """The backend of the user's own, or nothing."""
+    if named := env.get("PULUMI_BACKEND_URL"):
+        return named
     home = Path(env.get("PULUMI_HOME") or Path(env.get("HOME") or Path.home()) / ".pulumi")
     credentials = home / "credentials.json"
-    return credentials.exists() and bool(json.loads(credentials.read_text(encoding="utf-8")).get("current"))
+    current = json.loads(credentials.read_text(encoding="utf-8")).get("current") if credentials.exists() else ""
+    return current or (_SERVICE if env.get("PULUMI_ACCESS_TOKEN") else "")
 
 
 def _state(root: Path) -> str:
@@ -131,21 +147,27 @@ def _passphrase(root: Path) -> Path:
     return file
 
 
+def demand_alone(stack: str, env: Mapping[str, str], root: Path = ROOT) -> None:
+    """StackRefused while somebody else is at the same environment, as far as this machine can see."""
+    name = stack.rpartition("/")[2]
+    if held := interrupted.holder(backend(root, env), project(root), name):
+        raise StackRefused(
+            f"environment {name} is being worked on by {held}; wait until that ends. If that process is no more, "
+            f"`.venv/bin/python -m toolchain.pulumi {name} -- cancel` takes its lock away"
+        )
+
+
 def heal(stack: str, env: Mapping[str, str], root: Path = ROOT) -> int:
     """After a run that was killed: unlock the state, and make state and engine agree. The exit code of doing so."""
     name = stack.rpartition("/")[2]
-    found = interrupted.find(env.get("PULUMI_BACKEND_URL", ""), _top_level(root / "Pulumi.yaml")["name"], name)
+    found = interrupted.find(backend(root, env), project(root), name)
     if found is None:
         return 0
     sys.stderr.write("the last run did not end well: looking at what it left\n")
     for file in found.torn:
         file.unlink()
-    if known := _known(stack, env):
-        # Only who has an engine to look at waits for its client.
-        from stacks.targets import engine  # noqa: PLC0415
-
-        for removed in engine.remove_unknown(name, known, found.since):
-            sys.stderr.write(f"removed {removed}, which was not finished\n")
+    for removed in _removed(name, _deployment(stack, env), found.since):
+        sys.stderr.write(f"removed {removed}, which was not finished\n")
     for file in found.locks:
         file.unlink()
     for line in commands(stack, _REFRESH, root):
@@ -155,19 +177,33 @@ def heal(stack: str, env: Mapping[str, str], root: Path = ROOT) -> int:
     return 0
 
 
+def _removed(name: str, deployment: Mapping[str, Any], since: datetime | None) -> list[str]:
+    """What is half made or half removed, and was taken away. Who has an engine or a cluster imports its client."""
+    if known := interrupted.known(deployment):
+        from stacks.targets import engine  # noqa: PLC0415
+
+        return engine.remove_unknown(name, known, since)
+    if begun := interrupted.begun(deployment):
+        from stacks.targets import cluster  # noqa: PLC0415
+
+        return cluster.remove_begun(name, begun)
+    return []
+
+
 def tell(stack: str, env: Mapping[str, str]) -> None:
     """After an update that failed: which services do not run on its engine, and why."""
-    if known := _known(stack, env):
+    if known := interrupted.known(_deployment(stack, env)):
         from stacks.targets import engine  # noqa: PLC0415
 
         for service in engine.failing(stack.rpartition("/")[2], known.host):
             sys.stderr.write(f"{service}\n")
 
 
-def _known(stack: str, env: Mapping[str, str]) -> interrupted.Known | None:
+def _deployment(stack: str, env: Mapping[str, str]) -> Mapping[str, Any]:
+    """The state of a stack; empty if there is none."""
     export = ["pulumi", "stack", "export", "--stack", stack]
     exported = subprocess.run(export, env=env, stdout=subprocess.PIPE, check=False).stdout
-    return interrupted.known(json.loads(exported or "{}").get("deployment") or {})
+    return json.loads(exported or "{}").get("deployment") or {}
 
 
 def tidy(root: Path = ROOT) -> None:
@@ -195,6 +231,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
     try:
         env = environment(root)
         lines = commands(options.stack, options.arguments, root)
+        if verb in _ALONE:
+            demand_alone(options.stack, env, root)
         code = heal(options.stack, env, root) if verb in _HEALED else 0
         for line in lines:
             code = code or subprocess.call(line, env=env)

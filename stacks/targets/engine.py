@@ -27,17 +27,17 @@ _LOOK = "/watchstack-volume"
 _Filters = dict[str, str | list[str] | bool]
 
 
-def connect(settings: Settings) -> docker.DockerClient:
-    """A client of the engine of an environment. Refused if it does not answer."""
-    return _client(settings.docker.engine)
+def connect(settings: Settings, seconds: int = _SECONDS) -> docker.DockerClient:
+    """A client of the engine of an environment. Refused if it does not answer in time."""
+    return _client(settings.docker.engine, seconds)
 
 
-def _client(named: str | None) -> docker.DockerClient:
+def _client(named: str | None, seconds: int = _SECONDS) -> docker.DockerClient:
     try:
         if named:
-            client = docker.DockerClient(base_url=named, timeout=_SECONDS, use_ssh_client=named.startswith("ssh://"))
+            client = docker.DockerClient(base_url=named, timeout=seconds, use_ssh_client=named.startswith("ssh://"))
         else:
-            client = docker.from_env(timeout=_SECONDS)
+            client = docker.from_env(timeout=seconds)
         client.ping()
     except (DockerException, OSError) as problem:
         place = named or "the engine of DOCKER_HOST, or else of this machine,"

@@ -30,6 +30,7 @@ def test_every_verb_has_json() -> None:
         "audit",
         "check",
         "diff",
+        "doctor",
         "drill",
         "fire",
         "picture",

@@ -11,7 +11,11 @@ BY_OVERRIDE = {"MemoryUsageHigh"}
 
 @pytest.mark.parametrize("system", apps.names())
 def test_each_alert_has_a_drill_and_each_drill_an_alert(system: str) -> None:
+    """Of a system that is simulated; the real one alone raises nothing on demand."""
     profile = apps.profile(system)
+    if not profile.workload:
+        assert profile.drills == {}
+        return
     packs = [rules.pack(name, "v1", {}) for name in profile.packs]
     alerts = {alert.name for pack in packs for file in pack.files for alert in file.alerts}
     assert profile.drills.keys() == alerts - BY_OVERRIDE

@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
-from toolchain.interrupted import find, known
+from toolchain.interrupted import find, holder, known
 
 ENGINE = {"type": "pulumi:providers:docker", "id": "p", "inputs": {"host": "unix:///run/engine.sock"}}
 BEGUN = datetime(2026, 11, 28, 16, 31, 59, tzinfo=UTC)
@@ -125,3 +125,16 @@ def test_what_a_state_knows_of_its_engine() -> None:
 def test_a_state_without_an_engine_knows_of_none() -> None:
     assert known({}) is None
     assert known({"resources": [{"type": "pulumi:pulumi:Stack"}]}) is None
+
+
+def test_who_is_at_a_stack_is_read_from_its_lock(tmp_path: Path) -> None:
+    assert holder(f"file://{tmp_path}", "watchstack", "dev") is None
+    lock(tmp_path, pid=os.getpid(), at=datetime(2126, 1, 31, 12, tzinfo=UTC))
+    held = holder(f"file://{tmp_path}", "watchstack", "dev")
+    assert str(held) == f"ops on {socket.gethostname()}, process {os.getpid()}, since 2126-01-31 12:00:00 UTC"
+    assert holder("s3://bucket", "watchstack", "dev") is None
+
+
+def test_nobody_is_at_a_stack_whose_lock_is_of_a_process_that_is_no_more(tmp_path: Path) -> None:
+    lock(tmp_path, pid=gone())
+    assert holder(f"file://{tmp_path}", "watchstack", "dev") is None

@@ -137,6 +137,19 @@ def test_an_unknown_stack_is_met_with_those_there_are(project: Path) -> None:
         commands("lokal", ["up"], project)
 
 
+def test_an_environment_that_somebody_is_at_is_refused_with_who_it_is(project: Path) -> None:
+    env = {"PULUMI_BACKEND_URL": f"file://{project}"}
+    name = pulumi.project(project)
+    place = project / ".pulumi" / "locks" / "organization" / name / "plain"
+    place.mkdir(parents=True)
+    held = {"pid": 7, "username": "ana", "hostname": "elsewhere", "timestamp": "2026-11-28T16:31:59Z"}
+    (place / "one.json").write_text(json.dumps(held))
+    pulumi.demand_alone("team", env, project)
+    said = "environment plain is being worked on by ana on elsewhere, process 7, since 2026-11-28 16:31:59 UTC; wait"
+    with pytest.raises(StackRefused, match=f"^{said}.* -- cancel` takes its lock away$"):
+        pulumi.demand_alone("organization/x/plain", env, project)
+
+
 def test_only_the_copy_is_where_pulumi_removes_stack_files(project: Path) -> None:
     beside_copy = ["pulumi", "-C", str(project / ".watchstack" / "env"), "stack", "rm", "--yes"]
     assert commands("team", ["stack", "rm", "--yes"], project) == [
