@@ -57,7 +57,8 @@ def _offsets(number: int) -> list[int]:
 
 def _config(own: dict[str, Any]) -> dict[str, Any]:
     """A throw-away environment with the same systems, simulated, that tells nobody and hurries."""
-    secrets = {one: {"capture": one} for one in own.get("secrets", {})}
+    given = own.get("secrets", {})
+    secrets = {one: {"capture": source.get("capture", one)} for one, source in given.items()}
     systems = {
         system: {key: value for key, value in wanted.items() if key != "targets"} | {"workload": True}
         for system, wanted in own["systems"].items()
