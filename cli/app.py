@@ -6,6 +6,7 @@ from cli.audit import audit
 from cli.check import check
 from cli.dashboards import dashboards
 from cli.doctor import doctor
+from cli.drift import drift
 from cli.drill import drill
 from cli.fire import fire
 from cli.new import new
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (audit, check, doctor, drill, fire, picture, pin, render, selftest, size, status, test):
+for verb in (audit, check, doctor, drift, drill, fire, picture, pin, render, selftest, size, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
 app.add_typer(new, name="new")

@@ -146,6 +146,16 @@ def _passphrase(root: Path) -> Path:
     return file
 
 
+def listed(env: Mapping[str, str], root: Path = ROOT) -> list[dict[str, Any]]:
+    """The stacks of this project in the backend, as `pulumi stack ls` tells them. StackRefused if it does not."""
+    asked = ["pulumi", "-C", str(root), "stack", "ls", "--json"]
+    done = subprocess.run(asked, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StackRefused(f"the backend does not list its stacks: {done.stderr.strip()}")
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return [{**one, "name": one["name"].rpartition("/")[2]} for one in found]
+
+
 def demand_alone(stack: str, env: Mapping[str, str], root: Path = ROOT) -> None:
     """StackRefused while somebody else is at the same environment, as far as this machine can see."""
     name = stack.rpartition("/")[2]
