@@ -20,6 +20,7 @@ def main() -> None:
     checks.demand(made)
     targets.deploy(made)
     pulumi.export("urls", made.pages)
+    pulumi.export("lifetime", {"lifecycle": wanted.lifecycle, "target": wanted.target, "ttl": wanted.ttl or ""})
     pulumi.export("left_out", {left_out.what: left_out.because for left_out in made.left_out})
 
 

@@ -405,6 +405,12 @@ class Settings(Strict):
         description="For drills: how many times shorter all ranges and waits of rules and routes are. "
         "Not with `durable`.",
     )
+    ttl: Duration | None = Field(
+        default=None,
+        description="How long the environment is kept after its last update: then `./watchstack reap` takes it down. "
+        "Not with `durable`.",
+        examples=["8h"],
+    )
     unlocked: bool = Field(
         default=False,
         description="On `docker` and `kubernetes`: the volumes of a `durable` environment may be deleted.",
@@ -450,6 +456,8 @@ class Settings(Strict):
             raise ValueError("the label `replica` of external_labels is what replicas of Prometheus are told apart by")
         if self.email and self.email.captured and not self.capture.enabled:
             raise ValueError("email.smarthost is the capture receiver, which is not enabled")
+        if self.ttl and self.lifecycle == "durable":
+            raise ValueError("ttl is for environments that go: a `durable` one has none")
         if self.fast_forward > 1 and self.lifecycle == "durable":
             raise ValueError("fast_forward is for rehearsals: a `durable` environment judges in real time, with 1")
         return self

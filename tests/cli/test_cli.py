@@ -34,6 +34,7 @@ def test_every_verb_has_json() -> None:
         "fire",
         "picture",
         "pin",
+        "reap",
         "render",
         "selftest",
         "size",
