@@ -383,6 +383,12 @@ class Secret(Strict):
         return self
 
 
+class Accepted(Strict):
+    """A component whose version the check `versions` would refuse."""
+
+    because: str = Field(min_length=8, description="Why it is kept all the same.")
+
+
 class Settings(Strict):
     """One environment."""
 
@@ -443,6 +449,9 @@ class Settings(Strict):
         {}, description="Other ways to tell a receiver of a profile, in place of those that the profile gives."
     )
     override: dict[str, Override] = Field({}, description="Changes to shipped alerts, by `<pack>/<alert>`.")
+    accept: dict[str, Accepted] = Field(
+        {}, description="Components that are kept in a version which [versions](checks/versions.md) refuses, by name."
+    )
     secrets: dict[Name, Secret] = Field({}, description="Secrets by name: Discord webhook, heartbeat address.")
 
     @model_validator(mode="after")
