@@ -10,10 +10,12 @@ from catalogue.inference import Found, Problem, found, unmet
 from catalogue.matchers import Matcher, near
 from rules import Alert, Record
 from stacks.plan import Plan
-from stacks.services import collector, grafana, jaeger, loki, node_exporter
+from stacks.services import collector, grafana, jaeger, loki, node_exporter, thanos
 
 # Scrape jobs of the stack itself that an environment may lack.
-_OPTIONAL = frozenset({"cadvisor", collector.NAME, grafana.NAME, jaeger.NAME, loki.NAME, node_exporter.NAME})
+_OPTIONAL = frozenset(
+    {"cadvisor", collector.NAME, grafana.NAME, jaeger.NAME, loki.NAME, node_exporter.NAME, *thanos.NAMES}
+)
 _ALERTS = ("ALERTS", "ALERTS_FOR_STATE")
 
 

@@ -5,6 +5,7 @@ import typer
 from cli.audit import audit
 from cli.check import check
 from cli.dashboards import dashboards
+from cli.diff import diff
 from cli.doctor import doctor
 from cli.drift import drift
 from cli.drill import drill
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (audit, check, doctor, drift, drill, fire, picture, pin, reap, render, selftest, size, status, test):
+for verb in (audit, check, diff, doctor, drift, drill, fire, picture, pin, reap, render, selftest, size, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
 app.add_typer(new, name="new")

@@ -39,6 +39,7 @@ _MODULES = (
     "stack_health",
     "start",
     "tdd_project",
+    "thanos",
 )
 # What decides on the JSON of a board, besides the board itself: these and the pinned grafanalib.
 _DECIDING = (

@@ -73,6 +73,13 @@ KINDS = (
         "a URL without a login",
         ("https://mimir.example.org/api/v1/push", "http://10.0.0.11:8428/api/v1/write"),
     ),
+    Kind("bucket", settings.Bucket, "small letters, digits, dashes and dots", ("watchstack", "metrics.example.org")),
+    Kind(
+        "store",
+        settings.S3Endpoint,
+        "a host, with a port where it has one",
+        ("s3.eu-central-1.amazonaws.com", "10.0.0.12:9000"),
+    ),
     Kind("header", settings.HeaderName, "letters, digits and dashes", ("X-Scope-OrgID",)),
     Kind("label", names.Label, "letters, digits and underscores, no digit first", ("cluster", "team_2")),
 )

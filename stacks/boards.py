@@ -26,6 +26,7 @@ PLATFORM_DASHBOARDS = (
     "containers",
     "kubernetes-workloads",
     "prometheus",
+    "thanos",
     "alertmanager",
     "loki",
     "logs-explorer",

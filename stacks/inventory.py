@@ -22,9 +22,10 @@ from stacks.services import (
     postgres_exporter,
     prometheus,
     redis_exporter,
+    thanos,
     workload,
 )
-from stacks.settings import Door, Email, PostgresExporter, RedisExporter, Settings
+from stacks.settings import THANOS, Door, Email, PostgresExporter, RedisExporter, RemoteWrite, Settings
 from stacks.strict import Refused, nearest
 
 # The one that nobody writes into a URL.
@@ -125,6 +126,7 @@ def names(settings: Settings, simulated: Mapping[str, Process], missing: Mapping
         collector.LOGS: settings.target == "kubernetes" and settings.loki.enabled,
         loki.NAME: settings.loki.enabled,
         node_exporter.NAME: settings.node_exporter.enabled,
+        **dict.fromkeys(thanos.NAMES, settings.thanos is not None),
         **dict.fromkeys(exporters(settings), True),
         **dict.fromkeys(simulated, True),
     }
@@ -178,6 +180,7 @@ def describe(
         described.append(kube_state_metrics.service(ground))
     if node_exporter.NAME in names:
         described.append(node_exporter.service(ground))
+    described += thanos.services(settings, ground)
     for server in servers.values():
         make_exporter = postgres_exporter if isinstance(server, PostgresExporter) else redis_exporter
         described.append(make_exporter.service(ground, server))
@@ -260,6 +263,12 @@ def doors(settings: Settings, ground: Ground, running: Sequence[Service]) -> lis
     return [door.service(ground, wanted, ground.address(wanted.before, pages[wanted.before]))]
 
 
+def backends(settings: Settings, ground: Ground) -> dict[str, RemoteWrite]:
+    """Who gets every sample of Prometheus, by name."""
+    own = {THANOS: RemoteWrite(url=thanos.write_url(ground), exemplars=True)} if settings.thanos else {}
+    return {**settings.prometheus.remote_write, **own}
+
+
 def grafana_with(settings: Settings, ground: Ground, boards: Sequence[Dashboard]) -> Service:
     files = [
         File(
@@ -271,6 +280,7 @@ def grafana_with(settings: Settings, ground: Ground, boards: Sequence[Dashboard]
     ]
     sources = grafana.Sources(
         prometheus=ground.url(prometheus.NAME, prometheus.PORT),
+        thanos=thanos.query_url(ground) if settings.thanos else None,
         alertmanager=ground.url(alertmanager.NAME, alertmanager.PORT),
         loki=_loki_url(ground) if settings.loki.enabled else None,
         jaeger=ground.url(jaeger.NAME, jaeger.UI) if settings.jaeger.enabled else None,

@@ -9,11 +9,11 @@ from apps import Process, Profile
 from dashboards import Dashboard
 from rules import Alert, Record, RuleFile, pack_info, target_missing
 from rules.objectives import Slo
-from stacks import boards, fast_forward, inventory, jobs, objectives, packs, routing
+from stacks import boards, fast_forward, inventory, jobs, objectives, packs, routing, sizing
 from stacks.jobs import LeftOut
 from stacks.routing import Reach
 from stacks.service import Endpoint, File, Ground, ScrapeJob, Service
-from stacks.services import alertmanager, door, grafana, loki, prometheus, remote_write
+from stacks.services import alertmanager, door, grafana, loki, prometheus, remote_write, thanos
 from stacks.settings import Settings
 from stacks.strict import Refused, nearest
 
@@ -117,8 +117,10 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     made += objectives.files(settings, slos)
     deployed = [fast_forward.rule_file(file, at) for file in (*files, *made)]
     alertmanagers = alertmanager.addresses(settings, ground)
+    backends = inventory.backends(settings, ground)
+    running = [thanos.limited(service, sizing.of_jobs(settings, scraped)) for service in running]
     running += prometheus.services(
-        settings, ground, scraped, _of_prometheus(deployed), alertmanagers, _sight(settings, profiles)
+        settings, ground, scraped, _of_prometheus(deployed), alertmanagers, backends, _sight(settings, profiles)
     )
     running += inventory.doors(settings, ground, running)
 
@@ -208,7 +210,7 @@ def _known(settings: Settings, simulated: Mapping[str, Process]) -> set[str]:
     known |= {name.partition(":")[0] for system in settings.systems.values() for name in system.targets}
     known |= {jobs.KUBELET} if settings.target == "kubernetes" else set()
     known |= {ALERTMANAGER_PAIRS} if settings.alertmanager.replicas > 1 else set()
-    return known | ({remote_write.NAME} if settings.prometheus.remote_write else set())
+    return known | ({remote_write.NAME} if settings.prometheus.remote_write or settings.thanos else set())
 
 
 def _of_loki(file: RuleFile) -> bool:

@@ -22,6 +22,8 @@ SECRETS = f"{PROJECT}:secrets"
 # What a problem with a key of a stack file begins with, said by the settings or, after its name, by a check.
 _KEY = re.compile(rf"(?:[a-z]+: )?(?P<key>{PROJECT}(?::[\w./-]*[\w/-])?): ")
 
+# What Prometheus calls the backend that is Thanos.
+THANOS = "thanos"
 # The name of the capture receiver, where an address is asked for.
 CAPTURE = "capture"
 Version = Annotated[str, Field(pattern=r"^v[1-9][0-9]*$")]
@@ -53,6 +55,9 @@ def _without_login(url: object) -> object:
 
 WriteUrl = Annotated[str, BeforeValidator(_without_login), Field(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+(/[^\s#]*)?$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+
+Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+S3Endpoint = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-]+(:[0-9]{1,5})?$")]
 
 # Read while the Plan is made, so that what it says is reviewed with the stack file.
 RepositoryPath = Annotated[str, AfterValidator(_without_steps_back)]
@@ -131,6 +136,7 @@ class RemoteWrite(Strict):
         description="Headers of each request, such as the tenant. None is secret.",
         examples=[{"X-Scope-OrgID": "a"}],
     )
+    exemplars: bool = Field(default=False, description="Send exemplars, too, which lead from a sample to a trace.")
     queue: Queue = Field(Queue(), description="How samples are sent.")
 
     @field_validator("headers")
@@ -164,6 +170,38 @@ class Prometheus(Strict):
         description="How many series a target has, on average: what memory and disk are [reckoned](sizing.md) with.",
     )
     remote_write: dict[Name, RemoteWrite] = Field({}, description="Other backends that get every sample, by name.")
+
+
+class ObjectStorage(Strict):
+    """A bucket of a store that speaks S3. What is of this environment is below its name there."""
+
+    endpoint: S3Endpoint = Field(description="Where the store is.", examples=["s3.eu-central-1.amazonaws.com"])
+    bucket: Bucket = Field(description="The bucket, which must be there.")
+    region: str | None = Field(default=None, description="Its region, where the store has some.")
+    credentials: SecretName = Field(
+        description="Name of the secret with the access key: a file of AWS's form, with `[default]`, "
+        "`aws_access_key_id = ...` and `aws_secret_access_key = ...`."
+    )
+    insecure: bool = Field(default=False, description="Without TLS.")
+
+
+class KeptFor(Strict):
+    """How long samples are kept in the bucket, at each resolution."""
+
+    raw: Duration = Field("90d", description="As they came.")
+    five_minutes: Duration = Field(
+        "1y", alias="5m", description="One every five minutes. They are made after 40 hours."
+    )
+    hour: Duration = Field("5y", alias="1h", description="One an hour. They are made after ten days.")
+
+
+class Thanos(Strict):
+    """Prometheus sends its samples to a receiver, which brings them to the bucket of `object_storage`."""
+
+    retention: KeptFor = Field(KeptFor(), description="How long samples are kept in the bucket.")
+    volume: Size = Field(
+        "10GB", description="Size of each volume: of the receiver, of the store's index and of the compactor's work."
+    )
 
 
 class Alertmanager(Strict):
@@ -435,6 +473,8 @@ class Settings(Strict):
         description="Versions of the packs that every environment has, as far as it runs what they need; else `v1`.",
     )
     prometheus: Prometheus = Field(Prometheus(), description="Metrics and rules.")
+    object_storage: ObjectStorage | None = Field(default=None, description="A bucket for what is kept for long.")
+    thanos: Thanos | None = Field(default=None, description="Long-term storage of metrics in the bucket.")
     alertmanager: Alertmanager = Field(Alertmanager(), description="Notifications.")
     loki: Loki = Field(Loki(), description="Logs.")
     jaeger: Jaeger = Field(Jaeger(), description="Traces.")
@@ -463,6 +503,10 @@ class Settings(Strict):
             raise ValueError(f"secrets {', '.join(captured)} point at the capture receiver, which is not enabled")
         if self.prometheus.replicas > 1 and "replica" in self.external_labels:
             raise ValueError("the label `replica` of external_labels is what replicas of Prometheus are told apart by")
+        if self.thanos and not self.object_storage:
+            raise ValueError("thanos keeps its samples in a bucket: give `object_storage`")
+        if self.thanos and THANOS in self.prometheus.remote_write:
+            raise ValueError(f"prometheus.remote_write.{THANOS} is the name of the stack's own; call it something else")
         if self.email and self.email.captured and not self.capture.enabled:
             raise ValueError("email.smarthost is the capture receiver, which is not enabled")
         if self.ttl and self.lifecycle == "durable":

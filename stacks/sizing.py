@@ -68,7 +68,7 @@ def of_jobs(settings: Settings, jobs: Sequence[ScrapeJob]) -> Load:
         samples=sum(count / interval for count, interval in targets) * wanted.series_per_target,
         retention=seconds(wanted.retention),
         replicas=wanted.replicas,
-        sending=bool(wanted.remote_write),
+        sending=bool(wanted.remote_write or settings.thanos),
     )
 
 

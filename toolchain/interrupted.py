@@ -112,6 +112,24 @@ def known(deployment: Mapping[str, Any]) -> Known | None:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """Objects of a cluster that a run was about to make, by their manifests; `context` is that of the kubeconfig."""
+
+    context: str | None
+    manifests: tuple[Mapping[str, Any], ...]
+
+
+def begun(deployment: Mapping[str, Any]) -> Begun | None:
+    """What an exported state says was begun in a cluster; None if it is of none, or nothing was."""
+    of_cluster = [one for one in deployment.get("resources") or () if one["type"] == "pulumi:providers:kubernetes"]
+    pending = [one["resource"] for one in deployment.get("pending_operations") or () if one["type"] == "creating"]
+    made = [one["inputs"] for one in pending if one["type"].startswith("kubernetes:")]
+    if not of_cluster or not made:
+        return None
+    return Begun(context=of_cluster[0]["inputs"].get("context"), manifests=tuple(made))
+
+
 def _state(backend: str) -> Path:
     return Path(backend.removeprefix(_FILES)).expanduser() / ".pulumi"
 

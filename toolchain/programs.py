@@ -66,7 +66,7 @@ def find(product: str) -> Installed | Absent:
     """The official release before a build, a build before a package. ProgramMissing for an unknown name."""
     _require_known("product", product, list(table()))
     found = _read(product, "release") or _read(product, "build") or _packaged(product)
-    return found or Absent(product, "not installed; run: make tools")
+    return found or Absent(product, f"not installed; run: {_installer(product)}")
 
 
 def program(name: str) -> Path:
@@ -75,8 +75,13 @@ def program(name: str) -> Path:
     _require_known("program", name, list(owners))
     found = find(owners[name])
     if isinstance(found, Absent):
-        raise ProgramMissing(f"{name} {table()[found.product].version} is not installed; run: make tools")
+        raise ProgramMissing(f"{name} {table()[found.product].version} is {found.reason}")
     return found.programs[name]
+
+
+def _installer(product: str) -> str:
+    on_demand = table()[product].on_demand
+    return f".venv/bin/python -m toolchain.install --only {product}" if on_demand else "make tools"
 
 
 def _require_known(kind: str, name: str, known: list[str]) -> None:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def revive(stack: str, env: Mapping[str, str], root: Path = ROOT) -> None:
     copy = root / ".watchstack" / "env" / f"Pulumi.{stack}.yaml"
     if (root / "stacks" / "env" / copy.name).exists() or copy.exists():
         return
-    secret = (_exported(stack, env).get("secrets_providers") or {}).get("state") or {}
+    secret = (_deployment(stack, env).get("secrets_providers") or {}).get("state") or {}
     salt = f"{_SALT}: {secret['salt']}\n" if "salt" in secret else ""
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_text(f"{salt}config: {{}}\n", encoding="utf-8")
@@ -138,7 +139,7 @@ def revive(stack: str, env: Mapping[str, str], root: Path = ROOT) -> None:
 
 def outputs(stack: str, env: Mapping[str, str]) -> dict[str, Any]:
     """What a stack says of itself."""
-    resources = _exported(stack, env).get("resources") or ()
+    resources = _deployment(stack, env).get("resources") or ()
     own = (one.get("outputs") or {} for one in resources if one["type"] == "pulumi:pulumi:Stack")
     return next(own, {})
 
@@ -203,12 +204,8 @@ def heal(stack: str, env: Mapping[str, str], root: Path = ROOT) -> int:
     sys.stderr.write("the last run did not end well: looking at what it left\n")
     for file in found.torn:
         file.unlink()
-    if known := _known(stack, env):
-        # Only who has an engine to look at waits for its client.
-        from stacks.targets import engine  # noqa: PLC0415
-
-        for removed in engine.remove_unknown(name, known, found.since):
-            sys.stderr.write(f"removed {removed}, which was not finished\n")
+    for removed in _removed(name, _deployment(stack, env), found.since):
+        sys.stderr.write(f"removed {removed}, which was not finished\n")
     for file in found.locks:
         file.unlink()
     for line in commands(stack, _REFRESH, root):
@@ -218,20 +215,30 @@ def heal(stack: str, env: Mapping[str, str], root: Path = ROOT) -> int:
     return 0
 
 
+def _removed(name: str, deployment: Mapping[str, Any], since: datetime | None) -> list[str]:
+    """What is half made or half removed, and was taken away. Who has an engine or a cluster imports its client."""
+    if known := interrupted.known(deployment):
+        from stacks.targets import engine  # noqa: PLC0415
+
+        return engine.remove_unknown(name, known, since)
+    if begun := interrupted.begun(deployment):
+        from stacks.targets import cluster  # noqa: PLC0415
+
+        return cluster.remove_begun(name, begun)
+    return []
+
+
 def tell(stack: str, env: Mapping[str, str]) -> None:
     """After an update that failed: which services do not run on its engine, and why."""
-    if known := _known(stack, env):
+    if known := interrupted.known(_deployment(stack, env)):
         from stacks.targets import engine  # noqa: PLC0415
 
         for service in engine.failing(stack.rpartition("/")[2], known.host):
             sys.stderr.write(f"{service}\n")
 
 
-def _known(stack: str, env: Mapping[str, str]) -> interrupted.Known | None:
-    return interrupted.known(_exported(stack, env))
-
-
-def _exported(stack: str, env: Mapping[str, str]) -> dict[str, Any]:
+def _deployment(stack: str, env: Mapping[str, str]) -> Mapping[str, Any]:
+    """The state of a stack; empty if there is none."""
     export = ["pulumi", "stack", "export", "--stack", stack]
     exported = subprocess.run(export, env=env, stdout=subprocess.PIPE, check=False).stdout
     return json.loads(exported or "{}").get("deployment") or {}

@@ -45,6 +45,7 @@ class Sources:
     """The URLs of the data sources."""
 
     prometheus: str
+    thanos: str | None
     alertmanager: str
     loki: str | None
     jaeger: str | None
@@ -142,7 +143,17 @@ def _sources(sources: Sources) -> list[dict[str, object]]:
     if sources.jaeger:
         metrics["exemplarTraceIdDestinations"] = [{"name": "trace_id", "datasourceUid": "jaeger"}]
         found.append(_source("Jaeger", sources.jaeger, {"tracesToLogsV2": _TO_LOGS} if sources.loki else {}))
-    return [_source("Prometheus", sources.prometheus, metrics) | {"isDefault": True}, *found]
+    return [*_metrics(sources, metrics), *found]
+
+
+def _metrics(sources: Sources, options: Mapping[str, object]) -> list[dict[str, object]]:
+    """What panels ask is called `prometheus`. Rules and alerts are Prometheus's own: Thanos here evaluates none."""
+    own = _source("Prometheus", sources.prometheus, options)
+    if sources.thanos is None:
+        return [own | {"isDefault": True}]
+    asked = {**options, "manageAlerts": False, "prometheusType": "Thanos"}
+    everything = _source("Thanos", sources.thanos, asked) | {"uid": own["uid"], "type": "prometheus"}
+    return [everything | {"isDefault": True}, own | {"uid": "prometheus-rules"}]
 
 
 def _source(name: str, url: str, more: Mapping[str, object]) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from stacks.service import SERVICE, SYSTEM, Access, ScrapeJob
 
-SERVICES = "kubernetes-services"
+PODS, SERVICES = "kubernetes-pods", "kubernetes-services"
 # What pods and services say of themselves: `prometheus.io/scrape`, `port`, `path` and `scheme`.
 ANNOTATION = "prometheus.io"
 
@@ -42,10 +42,19 @@ def targets(job: ScrapeJob, systems: Mapping[str, str], hosts: str, *, verified:
     return {}
 
 
+def annotated(systems: Mapping[str, str], jobs: Sequence[ScrapeJob]) -> list[Scrape]:
+    """Jobs of the pods and services that ask for it by annotations; of pods, unless one of these `jobs` is of them."""
+    pods = [] if any(job.found == "pods" for job in jobs) else [{"job_name": PODS, **_asking(systems, sorted(systems))}]
+    return [*pods, _services(systems)]
+
+
 def _pods(job: ScrapeJob, systems: Mapping[str, str]) -> Scrape:
-    own = sorted(name for name, system in systems.items() if system == job.system)
+    return _asking(systems, sorted(name for name, system in systems.items() if system == job.system))
+
+
+def _asking(systems: Mapping[str, str], namespaces: Sequence[str]) -> Scrape:
     return {
-        "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": own}}],
+        "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [*namespaces]}}],
         "relabel_configs": [
             *_annotated("pod"),
             # What has ended, and what has no address yet, is no target.
@@ -58,8 +67,7 @@ def _pods(job: ScrapeJob, systems: Mapping[str, str]) -> Scrape:
     }
 
 
-def services(systems: Mapping[str, str]) -> Scrape:
-    """The job of services that ask for it by annotations."""
+def _services(systems: Mapping[str, str]) -> Scrape:
     return {
         "job_name": SERVICES,
         "kubernetes_sd_configs": [{"role": "endpointslice", "namespaces": {"names": sorted(systems)}}],

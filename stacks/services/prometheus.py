@@ -24,7 +24,7 @@ from stacks.service import (
     to_yaml,
 )
 from stacks.services import docker_discovery, kubernetes_discovery, remote_write
-from stacks.settings import Settings
+from stacks.settings import RemoteWrite, Settings
 from stacks.units import size_bytes, size_text
 
 NAME = "prometheus"
@@ -77,14 +77,16 @@ def services(
     jobs: Sequence[ScrapeJob],
     rules: Sequence[File],
     alertmanagers: Sequence[str],
+    backends: Mapping[str, RemoteWrite],
     sight: Sight | None,
 ) -> list[Service]:
     """The replicas, each of which does everything.
 
-    `rules` are the rule files below `etc/rules`, `alertmanagers` the host:port of each, `sight` is there in a cluster.
+    `rules` are the rule files below `etc/rules`, `alertmanagers` the host:port of each, `backends` who else gets the
+    samples, `sight` is there in a cluster.
     """
     return [
-        _service(settings, ground.replica(number), number, jobs, rules, alertmanagers, sight)
+        _service(settings, ground.replica(number), number, jobs, rules, alertmanagers, backends, sight)
         for number in range(1, settings.prometheus.replicas + 1)
     ]
 
@@ -96,10 +98,11 @@ def _service(
     jobs: Sequence[ScrapeJob],
     rules: Sequence[File],
     alertmanagers: Sequence[str],
+    backends: Mapping[str, RemoteWrite],
     sight: Sight | None,
 ) -> Service:
     name, load = replica_name(NAME, replica), sizing.of_jobs(settings, jobs)
-    tokens = {job.token for job in jobs if job.token} | remote_write.credentials(settings.prometheus.remote_write)
+    tokens = {job.token for job in jobs if job.token} | remote_write.credentials(backends)
     return Service(
         name=name,
         replica=replica,
@@ -115,7 +118,10 @@ def _service(
         ),
         ports=(Port(name="http", number=PORT),),
         files=(
-            File(path="etc/prometheus.yml", text=to_yaml(_config(settings, name, jobs, rules, alertmanagers, sight))),
+            File(
+                path="etc/prometheus.yml",
+                text=to_yaml(_config(settings, name, jobs, rules, alertmanagers, backends, sight)),
+            ),
             *rules,
         ),
         secrets=tuple(SecretFile(path=_secret(token), secret=token) for token in sorted(tokens)),
@@ -141,6 +147,7 @@ def _config(
     jobs: Sequence[ScrapeJob],
     rules: Sequence[File],
     alertmanagers: Sequence[str],
+    backends: Mapping[str, RemoteWrite],
     sight: Sight | None,
 ) -> dict[str, object]:
     wanted = settings.prometheus
@@ -149,7 +156,7 @@ def _config(
     alerting: dict[str, object] = {"alertmanagers": [{"static_configs": [{"targets": sorted(alertmanagers)}]}]}
     if several:
         alerting["alert_relabel_configs"] = [{"action": "labeldrop", "regex": REPLICA}]
-    backends = remote_write.config(wanted.remote_write, f"../{SECRETS}")
+    sent = {"remote_write": remote_write.config(backends, f"../{SECRETS}")} if backends else {}
     return {
         "global": {
             "scrape_interval": wanted.scrape_interval,
@@ -163,10 +170,14 @@ def _config(
         "scrape_configs": [
             *(_scrape(job, fast_forward.pace(settings), sight) for job in jobs),
             *_discovered(settings),
-            *([{**kubernetes_discovery.services(sight.systems), **LIMITS}] if sight and sight.annotated else []),
+            *({**job, **LIMITS} for job in _annotated(sight, jobs)),
         ],
-        **({"remote_write": backends} if backends else {}),
+        **sent,
     }
+
+
+def _annotated(sight: Sight | None, jobs: Sequence[ScrapeJob]) -> list[dict[str, object]]:
+    return kubernetes_discovery.annotated(sight.systems, jobs) if sight and sight.annotated else []
 
 
 def _socket(settings: Settings) -> Host | None:

@@ -28,8 +28,9 @@ def _backend(name: str, wanted: RemoteWrite, secrets: str) -> dict[str, object]:
     if wanted.bearer:
         login["authorization"] = {"credentials_file": f"{secrets}/{wanted.bearer}"}
     headers = {"headers": dict(wanted.headers)} if wanted.headers else {}
+    exemplars = {"send_exemplars": True} if wanted.exemplars else {}
     # Without a name Prometheus makes one of the whole entry, and its metrics would begin anew with every edit.
-    return {"name": name, "url": wanted.url, "queue_config": _queue(wanted.queue), **login, **headers}
+    return {"name": name, "url": wanted.url, "queue_config": _queue(wanted.queue), **login, **headers, **exemplars}
 
 
 def _queue(wanted: Queue) -> dict[str, int]:

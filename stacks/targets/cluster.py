@@ -10,7 +10,7 @@ from functools import partial
 from secrets import token_urlsafe
 from typing import Any
 
-from kubernetes import client, config, stream
+from kubernetes import client, config, dynamic, stream
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.utils.quantity import parse_quantity
@@ -25,6 +25,7 @@ from stacks.strict import Refused
 from stacks.targets import containers, pods
 from stacks.targets.forward import Forwarder
 from stacks.units import size_text
+from toolchain.interrupted import Begun
 
 _SECONDS = 15
 _SECONDS_TO_SETTLE = 180
@@ -33,7 +34,10 @@ _NOT_FOUND = 404
 
 def connect(settings: Settings, seconds: int = _SECONDS) -> client.ApiClient:
     """A client of the cluster of an environment. Refused if it does not answer in time."""
-    named = settings.kubernetes.context
+    return _client(settings.kubernetes.context, seconds)
+
+
+def _client(named: str | None, seconds: int = _SECONDS) -> client.ApiClient:
     place = f"context {named!r}" if named else "the current context"
     try:
         wanted = client.Configuration()
@@ -322,6 +326,28 @@ def _state(plan: Plan, pod: client.V1Pod) -> str:
     except ApiException as problem:
         return f"its files cannot be looked at: {_reason(problem)}"
     return said
+
+
+def remove_begun(environment: str, begun: Begun) -> list[str]:
+    """Remove the objects of an environment that a run which did not end well was making; returns what they were.
+
+    They are not in its state, and the next run would find that they exist.
+    """
+    found = dynamic.DynamicClient(_client(begun.context))
+    gone = []
+    for manifest in begun.manifests:
+        kind = found.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
+        name, namespace = manifest["metadata"]["name"], manifest["metadata"].get("namespace")
+        try:
+            there = kind.get(name=name, namespace=namespace)
+        except ApiException as problem:
+            if problem.status != _NOT_FOUND:
+                raise
+            continue
+        if (there.metadata.labels or {}).get(ENVIRONMENT) == environment:
+            kind.delete(name=name, namespace=namespace)
+            gone.append(f"{manifest['kind']} {_name(there)}")
+    return gone
 
 
 def left(settings: Settings) -> list[str]:

@@ -29,6 +29,7 @@ def test_every_verb_has_json() -> None:
     for verb in (
         "audit",
         "check",
+        "diff",
         "doctor",
         "drill",
         "fire",

@@ -1,6 +1,11 @@
 """What goes wrong in a cluster, made on purpose: pods that are not ready, restart, or use up what they may use."""
 
-from collections.abc import Mapping
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from standins.rehearse import ClusterGround
@@ -77,3 +82,25 @@ def faults(there: ClusterGround) -> dict[str, list[dict[str, Any]]]:
             }
         ],
     }
+
+
+def fill(disk: Path) -> None:
+    """All but a twentieth of it."""
+    with (disk / "used").open("wb") as file:
+        file.write(bytes(int(shutil.disk_usage(disk).free * 0.95)))
+
+
+@contextmanager
+def small() -> Iterator[Path]:
+    """A disk of its own for this machine, of eight megabytes, where everybody can see it."""
+    with tempfile.TemporaryDirectory(prefix="watchstack-") as directory:
+        Path(directory).chmod(0o755)
+        image, place = Path(directory) / "image", Path(directory) / "disk"
+        image.write_bytes(bytes(8 * 2**20))
+        place.mkdir()
+        subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", str(image)], check=True)
+        subprocess.run(["/bin/mount", "-o", "loop", str(image), str(place)], check=True)
+        try:
+            yield place
+        finally:
+            subprocess.run(["/bin/umount", str(place)], check=True)

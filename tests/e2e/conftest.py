@@ -6,8 +6,9 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import seen
-from standins.rehearse import Ground, ground
+from standins.rehearse import ClusterGround, Ground, cluster_ground, ground
 
+from e2e import cluster_faults
 from e2e.environments import Environment, clone
 
 # Durations that a test can wait for; the shipped ones are proven by the promtool tests.
@@ -54,6 +55,21 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     with ground(tmp_path_factory.mktemp("ground") / "own") as found:
         yield found
         assert found.client.containers.list(all=True) == []
+
+
+@pytest.fixture(scope="session")
+def small_disk() -> Iterator[Path]:
+    """A small one, which is there before the cluster is: what runs on a node sees the disks that it started with."""
+    with cluster_faults.small() as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def on_cluster(small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterGround]:
+    """A Kubernetes cluster with all it needs."""
+    assert small_disk.is_dir()
+    with cluster_ground(tmp_path_factory.mktemp("cluster") / "own") as found:
+        yield found
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", ".watchstack", "__pycache__", ".*_cache")
 
 # Offsets that no shipped environment uses, and whose ports meet nobody's.
-OFFSETS = {"one": 12000, "two": 14000, "many": 16500, "remote": 17300}
+OFFSETS = {"one": 12000, "two": 14000, "many": 16500, "remote": 17300, "long": 21000}
 # Of environments in containers: what they publish.
 CONTAINED = {"contained": 18700, "faulty": 18500, "edited": 19500}
 
@@ -56,33 +56,39 @@ class Environment:
     variables: tuple[tuple[str, str], ...] = ()
 
     @property
-    def _file(self) -> Path:
+    def stack_file(self) -> Path:
+        """What it is written in."""
         return self.clone / "stacks" / "env" / f"Pulumi.{self.name}.yaml"
 
     @property
     def offset(self) -> int:
-        found: int = yaml.safe_load(self._file.read_text())["config"]["watchstack:port_offset"]
+        found: int = yaml.safe_load(self.stack_file.read_text())["config"]["watchstack:port_offset"]
         return found
 
     def hasten(self, **settings: Any) -> None:
         """The shipped stack file, asked every two seconds, with these settings over it."""
-        document = yaml.safe_load((ROOT / "stacks" / "env" / self._file.name).read_text())
-        config = document["config"]
+        config = {f"watchstack:{key}": value for key, value in self.shipped.items()}
         config["watchstack:prometheus"] |= SMALL
         for key, value in settings.items():
             name = f"watchstack:{key}"
             config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
-        self._file.write_text(yaml.safe_dump(document))
+        self.stack_file.write_text(yaml.safe_dump({"config": config}))
+
+    @property
+    def shipped(self) -> dict[str, Any]:
+        """What the stack file that is shipped says."""
+        return _settings(ROOT / "stacks" / "env" / self.stack_file.name)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What its stack file says now."""
-        config = yaml.safe_load(self._file.read_text())["config"]
-        return {key.removeprefix("watchstack:"): value for key, value in config.items()}
+        return _settings(self.stack_file)
 
     def set(self, settings: Mapping[str, Any]) -> None:
         """Say this in its stack file."""
-        self._file.write_text(yaml.safe_dump({"config": {f"watchstack:{key}": each for key, each in settings.items()}}))
+        self.stack_file.write_text(
+            yaml.safe_dump({"config": {f"watchstack:{key}": each for key, each in settings.items()}})
+        )
 
     def write(self, **settings: Any) -> None:
         """Its stack file: Boss Workflow simulated, asked every two seconds."""
@@ -110,6 +116,10 @@ class Environment:
     def pulumi(self, *arguments: str, check: bool = True) -> str:
         """Output of a Pulumi command on this environment, both streams together."""
         return self._run("-m", "toolchain.pulumi", self.name, "--", *arguments, check=check)
+
+    def output(self, *arguments: str) -> str:
+        """What a Pulumi command writes for machines."""
+        return self._run("-m", "toolchain.pulumi", self.name, "--", *arguments, check=True, apart=True)
 
     def up(self, *arguments: str, check: bool = True) -> str:
         return self.pulumi("up", "--yes", *self._changed(), *arguments, check=check)
@@ -147,7 +157,7 @@ class Environment:
     def post(self, port: int, path: str, body: object) -> None:
         httpx.post(self.url(port, path), json=body, trust_env=False, timeout=10).raise_for_status()
 
-    def _run(self, *arguments: str, check: bool) -> str:
+    def _run(self, *arguments: str, check: bool, apart: bool = False) -> str:
         environment = {**os.environ, "PYTHONPATH": str(self.clone)}
         # A test's state is its own, whoever is logged in on this machine.
         for name in ("PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN", "PYTHONDONTWRITEBYTECODE"):
@@ -159,13 +169,18 @@ class Environment:
             cwd=self.clone,
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if "toolchain.pulumi" in arguments else None,
+            stderr=subprocess.STDOUT if "toolchain.pulumi" in arguments and not apart else None,
             text=True,
             check=False,
         )
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}\n{done.stdout}")
         return done.stdout
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    config = yaml.safe_load(file.read_text())["config"]
+    return {key.removeprefix("watchstack:"): value for key, value in config.items()}
 
 
 def eventually(seconds: float) -> Retrying:

@@ -87,7 +87,7 @@ def application() -> Iterator[Application]:
 @pytest.fixture(scope="module")
 def many(application: Application, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     copy = clone(tmp_path_factory.mktemp("many"))
-    _prepare(copy)
+    prepare(copy)
     environment = Environment("many", copy)
     off = {"enabled": False}
     environment.write(
@@ -112,7 +112,7 @@ def many(application: Application, tmp_path_factory: pytest.TempPathFactory) -> 
         environment.down()
 
 
-def _prepare(copy: Path) -> None:
+def prepare(copy: Path) -> None:
     """A group for each drill, told at once, and a rule that makes them."""
     path = copy / "apps" / "boss-workflow.yaml"
     profile = yaml.safe_load(path.read_text())

@@ -134,6 +134,7 @@ def test_panels_and_links_that_are_left_out_are_named_with_the_reason(make_plan:
         "dashboards/containers",
         "dashboards/kubernetes-workloads",
         "dashboards/prometheus (Age of the last sample sent, Samples refused, Samples sent)",
+        "dashboards/thanos",
     ]
     without = make_plan(loki={"enabled": False}, grafana={"enabled": False})
     assert not [what for what in _left_out(without) if what.startswith("dashboards/")]

@@ -23,11 +23,13 @@ from stacks.targets.supervisor import wait
 from standins import demand
 from standins.authority import Authority
 from standins.machine import MachineFailed, alone, end, ending_well, serving
+from standins.network import SERVICES
 from toolchain import programs
 
-SERVICES = "10.190.128.0/20"
-# The first address of the range is the API server's.
-_API_IN_PODS = ("10.190.128.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+# The first address of services is the API server's.
+API = "10.190.128.1"
+
+_API_IN_PODS = (API, "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 _MARK = "cluster.json"
 _PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager")
 _SECONDS_TO_START = 120

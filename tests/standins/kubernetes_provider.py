@@ -554,13 +554,7 @@ def _taken_over(client: Client, live: Props, manager: str) -> Props:
     for entry in (*own, *taken):
         fields = _joined(fields, entry["fieldsV1"])
     entry = {**(own or taken)[0], "manager": manager, "operation": "Apply", "fieldsV1": fields}
-    return client.patch(
-        _bare(live),
-        [
-            {"op": "replace", "path": "/metadata/managedFields", "value": [*rest, entry]},
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
-        ],
-    )
+    return client.patch(_bare(live), [{"op": "replace", "path": "/metadata/managedFields", "value": [*rest, entry]}])
 
 
 def _is_taken(entry: Props) -> bool:

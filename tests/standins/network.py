@@ -13,6 +13,7 @@ from standins.machine import holds, interfaces, run
 ADDRESSES = "10.190.0.0/16"
 NODE = "10.190.0.1"
 PODS = "10.190.1.0/24"
+SERVICES = "10.190.128.0/20"
 BRIDGE = "ws-pods"
 
 _GATEWAY = "10.190.1.1/24"
@@ -86,20 +87,20 @@ def _fence() -> str:
     """Neither from pods nor to the cluster's addresses, by any device but its own.
 
     A service that is unknown, or not known yet, would be looked for elsewhere by the default route, and something there
-    may answer. Every chain is asked, whatever another one has accepted.
+    may answer. It is asked before the chains of iptables, and what it refuses none of them can accept.
     """
     own = f'{{ "lo", "{BRIDGE}" }}'
     return f"""
         table inet {_FENCE} {{
             chain forwarded {{
-                type filter hook forward priority filter + 10;
+                type filter hook forward priority filter - 20;
                 ip saddr {ADDRESSES} oifname != {own} counter reject
                 ip daddr {ADDRESSES} oifname != {own} counter reject
             }}
             chain sent {{
-                type filter hook output priority filter + 10;
-                # Where it goes to a pod by now, it was for a service: its way is found anew after this.
-                ip daddr {ADDRESSES} ip daddr != {PODS} oifname != {own} counter reject
+                type filter hook output priority filter - 20;
+                # What a service has led to a pod by now still seems to leave by the default route.
+                ip daddr {SERVICES} oifname != {own} counter reject
             }}
             chain leaving {{
                 type filter hook postrouting priority filter;

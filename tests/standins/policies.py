@@ -2,7 +2,8 @@
 
 The bridge between pods knows none. Here every pod that a policy selects gets a chain of what it may receive and one of
 what it may send; what no rule of them allows is dropped. As in other networks, a connection that is there stays, the
-node reaches its pods, and a service is a detour: ports and addresses are those of the pods behind it.
+node reaches its pods, and a service is a detour: ports and addresses are those of the pods behind it. Unlike there, a
+new pod is on its own for as long as it takes to look: half a second.
 """
 
 import json
@@ -112,6 +113,8 @@ def _peers(
         yield None, ""
     for peer in peers or ():
         if block := peer.get("ipBlock"):
+            if ":" in block["cidr"]:
+                continue  # of the other family, of which pods have no addresses here
             out = [f"ip {address} != {{ {', '.join(block['except'])} }}"] if block.get("except") else []
             yield None, " ".join([f"ip {address} {block['cidr']}", *out])
             continue

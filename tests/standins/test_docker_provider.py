@@ -1,13 +1,9 @@
 """The stand-in for the Docker provider, with a small stack of all that Watchstack makes, on an engine of its own."""
 
 import io
-import json
-import os
 import secrets
-import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +16,7 @@ from tenacity import Retrying, stop_after_delay, wait_fixed
 from standins import images
 from standins.engine import Engine, engine
 from standins.registry import registry
-from toolchain import pulumi
+from standins.stack import Stack, served
 
 pytestmark = pytest.mark.e2e
 
@@ -77,69 +73,14 @@ def _shell() -> bytes:
 
 @pytest.fixture(scope="module")
 def port(there: Engine) -> Iterator[int]:
-    """That of the stand-in, which ends cleanly when it is told to."""
-    command = [sys.executable, "-m", "standins.docker_provider"]
-    own = {**os.environ, "DOCKER_HOST": there.host}
-    with subprocess.Popen(command, cwd=HERE.parent, env=own, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        yield int(server.stdout.readline())
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=20) == 0
-
-
-class Stack:
-    """The stack of the program, by the commands of Pulumi."""
-
-    def __init__(self, directory: Path, port: int, program: Path = PROGRAM) -> None:
-        self.directory = directory / "program"
-        shutil.copytree(program, self.directory)
-        (directory / "state").mkdir()
-        own = {
-            "PULUMI_BACKEND_URL": (directory / "state").as_uri(),
-            "PULUMI_CONFIG_PASSPHRASE": "a test",
-            "PULUMI_DEBUG_PROVIDERS": f"docker:{port}",
-            "PULUMI_HOME": str(directory / "home"),
-        }
-        self.environment = pulumi.environment(base={**os.environ, **own})
-        self.run("stack", "init", "test")
-
-    def run(self, *arguments: str, fails: bool = False) -> str:
-        done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive"],  # noqa: S607
-            cwd=self.directory,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert (done.returncode != 0) is fails, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def set(self, **settings: Any) -> None:
-        self.run("config", "set", "--stack", "test", "settings", json.dumps({**BASE, **settings}))
-
-    def up(self, *arguments: str, fails: bool = False, **settings: Any) -> str:
-        self.set(**settings)
-        return self.run("up", "--yes", "--skip-preview", "--stack", "test", *arguments, fails=fails)
-
-    def changes(self, **settings: Any) -> dict[str, str]:
-        """The operation on each resource that a preview has a change for, by its name."""
-        self.set(**settings)
-        steps = json.loads(self.run("preview", "--json", "--stack", "test"))["steps"]
-        found = {step["urn"].rpartition("::")[2]: step["op"] for step in steps if "Stack::" not in step["urn"]}
-        return {name: op for name, op in found.items() if op != "same"}
-
-    def outputs(self) -> dict[str, Any]:
-        return dict(json.loads(self.run("stack", "output", "--json", "--stack", "test")))
-
-    def state(self) -> str:
-        return self.run("stack", "export", "--stack", "test")
+    """That of the stand-in."""
+    with served("docker_provider", DOCKER_HOST=there.host) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")
 def stack(port: int, there: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("stack"), port)
+    made = Stack(tmp_path_factory.mktemp("stack"), PROGRAM, BASE, docker=port)
     assert set(made.changes()) == {"network", "volume", "image", "loader", "service"}
     made.up()
     yield made
@@ -315,7 +256,7 @@ def test_arguments_that_no_engine_takes_are_refused_before_anything_is_done(stac
 
 
 def test_images_are_built_from_a_context(port: int, there: Engine, tmp_path: Path) -> None:
-    made = Stack(tmp_path, port, BUILD_PROGRAM)
+    made = Stack(tmp_path, BUILD_PROGRAM, BASE, docker=port)
     made.up(host=there.host, word="built")
     try:
         assert there.client.images.get("built:1").id == made.outputs()["image"]
@@ -335,7 +276,7 @@ def test_images_are_pulled_with_the_login_of_their_registry(port: int, there: En
         digest = images.push(address, [reference], (user, password))[reference]
         tag = images.local(address, reference)
         settings = {"address": address, "user": user, "host": there.host, "tag": tag, "digest": f"{tag}@{digest}"}
-        made = Stack(tmp_path, port, PULL_PROGRAM)
+        made = Stack(tmp_path, PULL_PROGRAM, BASE, docker=port)
         assert "no basic auth credentials" in made.up(fails=True, **{**settings, "user": "", "password": ""})
         made.up(fails=False, **settings, password=password)
         outputs = made.outputs()

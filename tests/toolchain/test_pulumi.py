@@ -164,7 +164,7 @@ def test_a_copy_is_made_of_what_the_state_tells_where_no_stack_file_is(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = {"secrets_providers": {"type": "passphrase", "state": {"salt": SALT}}}
-    monkeypatch.setattr(pulumi, "_exported", lambda _stack, _env: state)
+    monkeypatch.setattr(pulumi, "_deployment", lambda _stack, _env: state)
     pulumi.revive("pr-7", {}, project)
     assert (
         project / ".watchstack" / "env" / "Pulumi.pr-7.yaml"

@@ -28,6 +28,7 @@ def test_go_mod_holds_the_modules_that_files_are_copied_from(module: Module) -> 
 BARE = {
     "alertroutes",
     "etcd",
+    "fakes3",
     "jsonnet",
     "kube-score",
     "kubeconform",
@@ -47,7 +48,13 @@ def test_a_build_of_another_version_than_the_release_says_so() -> None:
     other = {
         name: each.build.version for name, each in table().items() if each.build and each.build.version != each.version
     }
-    assert other == {"alertmanager": "0.31.1", "jaeger": "2.13.0", "otelcol": "0.149.0", "pulumi": "3.255.0"}
+    assert other == {
+        "alertmanager": "0.31.1",
+        "jaeger": "2.13.0",
+        "otelcol": "0.149.0",
+        "pulumi": "3.255.0",
+        "thanos": "0.42.4",
+    }
 
 
 def test_a_package_brings_the_programs_of_the_release() -> None:
@@ -90,6 +97,7 @@ def test_a_product_without_a_release_is_built_and_names_its_programs() -> None:
         "cadvisor": ("cadvisor",),
         "coredns": ("coredns",),
         "etcd": ("etcd",),
+        "fakes3": ("fakes3",),
         "jsonnet": ("jsonnet",),
         "kube-score": ("kube-score",),
         "kubeconform": ("kubeconform",),

@@ -7,14 +7,13 @@ import pulumi_kubernetes as kubernetes
 
 settings = pulumi.Config().require_object("settings")
 name = settings["name"]
-provider = kubernetes.Provider(
-    "cluster",
-    kubeconfig=settings["kubeconfig"],
-    enable_server_side_apply=True,
-    enable_config_map_mutable=True,
-    enable_secret_mutable=True,
+given = {
+    "enable_server_side_apply": True,
+    "enable_config_map_mutable": True,
+    "enable_secret_mutable": True,
     **settings["provider"],
-)
+}
+provider = kubernetes.Provider("cluster", kubeconfig=settings["kubeconfig"], **given)
 namespace = kubernetes.core.v1.Namespace(
     "namespace", metadata={"name": name}, opts=pulumi.ResourceOptions(provider=provider)
 )
@@ -34,7 +33,10 @@ def local(kind: str) -> dict[str, Any]:
 
 def options(kind: str) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(
-        provider=provider, parent=namespace, ignore_changes=settings["ignore"].get(kind), **settings["options"].get(kind, {})
+        provider=provider,
+        parent=namespace,
+        ignore_changes=settings["ignore"].get(kind),
+        **settings["options"].get(kind, {}),
     )
 
 
@@ -196,6 +198,9 @@ for kind, make in makers.items():
         make(kind)
 if settings["automatic"]:
     automatic = kubernetes.core.v1.ConfigMap(
-        "automatic", metadata={"namespace": namespace.metadata["name"]}, data=settings["data"], opts=options("automatic")
+        "automatic",
+        metadata={"namespace": namespace.metadata["name"]},
+        data=settings["data"],
+        opts=options("automatic"),
     )
     pulumi.export("automatic", automatic.metadata["name"])

@@ -1,0 +1,1 @@
+"""What a change does, in the terms of monitoring: the Plans of two revisions, compared."""

@@ -1,0 +1,146 @@
+"""Two Prometheus, a receiver, a bucket, a store, a querier: replicas are one, and blocks outlive the receiver."""
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from standins import demand
+
+import dashboards
+from e2e.environments import Environment, clone, eventually
+from stacks.services import thanos
+from toolchain.programs import program
+
+pytestmark = pytest.mark.e2e
+
+KEY, SECRET = "AKIDWATCHSTACK", "open-sesame-of-the-bucket"
+STORE = "127.0.0.1:21999"
+UP = 'up{job="alertmanager"}'
+
+
+@contextmanager
+def _object_store(directory: Path) -> Iterator[None]:
+    line = [str(program("fakes3")), f"-listen={STORE}", "-bucket=watchstack", f"-access-key={KEY}"]
+    with (directory / "log").open("w") as log:
+        process = subprocess.Popen(line, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    demand.require(["thanos", "fakes3"])
+    place = tmp_path_factory.mktemp("long")
+    (place / "key").write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
+    environment = Environment("long", clone(place))
+    off = {"enabled": False}
+    with _object_store(place):
+        environment.write(
+            systems={"boss-workflow": {"targets": {"boss-workflow": "127.0.0.1:9"}}},
+            prometheus={
+                "replicas": 2,
+                "scrape_interval": "1s",
+                "evaluation_interval": "1s",
+                "volume": "256MB",
+                "retention": "1h",
+            },
+            object_storage={"endpoint": STORE, "bucket": "watchstack", "credentials": "bucket", "insecure": True},
+            thanos={"volume": "256MB"},
+            secrets={
+                "discord-webhook": {"capture": "discord"},
+                "heartbeat": {"capture": "heartbeat"},
+                "bucket": {"file": str(place / "key")},
+            },
+            loki=off,
+            jaeger=off,
+            grafana=off,
+            node_exporter=off,
+        )
+        try:
+            environment.up()
+            yield environment
+        finally:
+            environment.down()
+
+
+def _ask(long: Environment, path: str, /, **parameters: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = long.get(thanos.HTTP[thanos.QUERY], path, **parameters)["data"]["result"]
+    return found
+
+
+def test_two_replicas_are_one_for_who_asks(long: Environment) -> None:
+    for attempt in eventually(60):
+        with attempt:
+            each = _ask(long, "/api/v1/query", query=UP, dedup="false")
+            assert {found["metric"]["replica"] for found in each} == {"prometheus", "prometheus-2"}
+    [one] = _ask(long, "/api/v1/query", query=UP, dedup="true")
+    assert one["metric"].keys().isdisjoint({"replica", "receive"})
+    assert (one["metric"]["environment"], one["metric"]["job"]) == ("long", "alertmanager")
+
+
+def test_while_one_of_them_is_down_there_is_no_gap(long: Environment) -> None:
+    suspended = psutil.Process(long.pids()["prometheus"])
+    start = time.time()
+    suspended.suspend()
+    try:
+        time.sleep(20)
+        end = time.time() - 5
+        window = {"start": f"{start}", "end": f"{end}", "step": "1"}
+        # Of the last three seconds only, so that a gap would show.
+        [one] = _ask(long, "/api/v1/query_range", query=f"count_over_time({UP}[3s])", dedup="true", **window)
+    finally:
+        suspended.resume()
+    assert len(one["values"]) >= int(end - start)
+
+
+def _objects() -> list[str]:
+    """The names of what is in the bucket."""
+    login = {"Authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/x"}
+    answer = httpx.get(f"http://{STORE}/watchstack", params={"list-type": "2"}, headers=login, trust_env=False)
+    return re.findall(r"<Key>(.*?)</Key>", answer.raise_for_status().text)
+
+
+def test_what_the_receiver_holds_is_in_the_bucket_when_it_stops_and_the_store_answers_from_there(
+    long: Environment,
+) -> None:
+    assert httpx.get(f"http://{STORE}/watchstack", trust_env=False).status_code == 403
+    psutil.Process(long.pids()[thanos.RECEIVE]).terminate()
+    for attempt in eventually(60):
+        with attempt:
+            assert [name for name in _objects() if re.fullmatch(r"long/metrics/[0-9A-Z]{26}/meta\.json", name)]
+    store = f"127.0.0.1:{thanos.GRPC[thanos.STORE] + long.offset}"
+    for attempt in eventually(120):
+        with attempt:
+            asked = {"query": f"count_over_time({UP}[1h])", "dedup": "false"}
+            found = _ask(long, "/api/v1/query", **asked, **{"storeMatch[]": f'{{__address__="{store}"}}'})
+            assert {each["metric"]["replica"] for each in found} == {"prometheus", "prometheus-2"}
+
+
+def test_every_panel_of_its_dashboard_that_may_not_be_empty_has_data(long: Environment) -> None:
+    queries = [each for each in dashboards.queries(dashboards.build("thanos")) if not each.empty_when]
+    for attempt in eventually(60):
+        with attempt:
+            for each in queries:
+                expr = dashboards.runnable(each.expr, 15, 60)
+                assert long.get(9090, "/api/v1/query", query=expr)["data"]["result"], f"{each.panel}: {expr}"
+
+
+def test_the_key_stands_in_the_secret_files_alone(long: Environment) -> None:
+    holding = [
+        str(file.relative_to(long.home))
+        for file in long.home.rglob("*")
+        if file.is_file() and SECRET.encode() in file.read_bytes()
+    ]
+    assert sorted(holding) == [
+        f"{name}/secrets/object-storage" for name in sorted(thanos.NAMES) if name != thanos.QUERY
+    ]
