@@ -151,12 +151,17 @@ def _below(path: str, ours: Any, theirs: Any) -> Iterator[tuple[str, str]]:
         for key, value in ours.items():
             yield from _below(f"{path}.{key}" if path else str(key), value, theirs.get(key))
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        for index, (value, other) in enumerate(zip(ours, theirs, strict=True)):
+        for index, (value, other) in enumerate(zip(_sorted(ours), _sorted(theirs), strict=True)):
             yield from _below(f"{path}.{_called(index, value)}", value, other)
     elif isinstance(ours, list) and isinstance(theirs, list):
         yield path, f"the file has {len(ours)}, {len(theirs)} are loaded"
     elif not _same(ours, theirs):
         yield path, f"the file says {ours!r}, loaded is {theirs!r}"
+
+
+def _sorted(values: list[Any]) -> list[Any]:
+    """Alertmanager sorts matchers; no list of texts of either program depends on its order."""
+    return sorted(values) if all(isinstance(value, str) for value in values) else values
 
 
 def _called(index: int, value: Any) -> str:

@@ -31,6 +31,7 @@ def test_every_verb_has_json() -> None:
         "check",
         "diff",
         "doctor",
+        "drift",
         "drill",
         "fire",
         "picture",

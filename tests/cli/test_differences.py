@@ -80,6 +80,7 @@ def test_a_rule_that_is_gone_and_one_that_nobody_wrote_are_named() -> None:
         ("https://hooks.example.org/a", "<secret>"),
         (5000, 5000),
         ([], None),
+        (["b", "a"], ["a", "b"]),
         ({"a": 1}, {"a": 1, "b": "a default"}),
     ],
 )
