@@ -1,6 +1,7 @@
 """Where an environment is not what its code says: resources, files, loaded configuration and rules, dashboards."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ _SECTIONS = (
     "tracing",
 )
 _HIDDEN = "<secret>"
+_SIZE = re.compile(r"(\d+)([KMGTPE]?i?)B")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,13 +184,20 @@ def _same(ours: Any, theirs: Any) -> bool:
 
 
 def _units(text: str) -> object:
-    """Seconds, or bytes; Prometheus writes 60s as 1m, and 32MB as 32MiB."""
-    for read in (seconds, lambda each: size_bytes(each.replace("iB", "B"))):
+    """Seconds, or bytes; Prometheus writes 60s as 1m, and 1638MB as 1GiB614MiB."""
+    for read in (seconds, _bytes):
         try:
             return read(text)
         except ValueError:
             continue
     return text
+
+
+def _bytes(text: str) -> int:
+    parts = _SIZE.findall(text)
+    if not parts or "".join(number + unit + "B" for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is no size")
+    return sum(size_bytes(f"{number}{unit.removesuffix('i')}B") for number, unit in parts)
 
 
 def _promql(text: str) -> str:

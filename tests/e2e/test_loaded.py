@@ -52,7 +52,8 @@ class Pair:
 
 @contextmanager
 def _running(environment: str, directory: Path) -> Iterator[Pair]:
-    changes = {"target": "local", "port_offset": str(random.randrange(30000, 47000, 100))}
+    # Below the ports that connections go out from.
+    changes = {"target": "local", "port_offset": str(random.randrange(20300, 22700, 100))}
     made = plan.make(settings.from_stack_file(settings.stack_file(environment), environment, changes), {})
     render.write(render.tree(made), directory)
     pair = Pair(made, directory, {})
