@@ -37,6 +37,8 @@ _SECTIONS = (
     "tracing",
 )
 _HIDDEN = "<secret>"
+# What a path of the file has before it, and the loaded one has not, which counts from another directory.
+_ABOVE = re.compile(r"^(\.\./)+")
 _SIZE = re.compile(r"(\d+)([KMGTPE]?i?)B")
 
 
@@ -180,7 +182,11 @@ def _same(ours: Any, theirs: Any) -> bool:
         return not ours
     if not isinstance(ours, str) or not isinstance(theirs, str):
         return str(ours) == str(theirs)
-    return theirs.endswith(f"/{ours}") or _units(ours) == _units(theirs) or _promql(ours) == _promql(theirs)
+    return (
+        f"/{theirs}".endswith(f"/{_ABOVE.sub('', ours)}")
+        or _units(ours) == _units(theirs)
+        or _promql(ours) == _promql(theirs)
+    )
 
 
 def _units(text: str) -> object:

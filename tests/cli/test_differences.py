@@ -78,6 +78,7 @@ def test_a_rule_that_is_gone_and_one_that_nobody_wrote_are_named() -> None:
         ("32MB", "32MiB"),
         ("1638MB", "1GiB614MiB"),
         ("etc/rules/*.yml", "/srv/prometheus/etc/rules/*.yml"),
+        ("../secrets/bridge", "secrets/bridge"),
         ("https://hooks.example.org/a", "<secret>"),
         (5000, 5000),
         ([], None),
@@ -94,6 +95,7 @@ def test_another_way_of_writing_it_is_no_drift(ours: object, theirs: object) -> 
     [
         ("60s", "2m", ("key", "the file says '60s', loaded is '2m'")),
         ("1638MB", "1GiB615MiB", ("key", "the file says '1638MB', loaded is '1GiB615MiB'")),
+        ("../secrets/a", "secrets/b", ("key", "the file says '../secrets/a', loaded is 'secrets/b'")),
         (5, 6, ("key", "the file says 5, loaded is 6")),
         ("a", None, ("key", "the file says 'a', loaded is None")),
         ({"a": {"b": 1}}, {"a": {"b": 2}}, ("key.a.b", "the file says 1, loaded is 2")),
