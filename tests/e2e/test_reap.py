@@ -20,7 +20,7 @@ def test_an_environment_of_a_pull_request_goes_when_its_time_is_over(tmp_path: P
         environment.write(ttl="1s", loki={"enabled": False}, jaeger={"enabled": False}, grafana={"enabled": False})
         environment.up()
         processes = environment.supervisor.pids()
-        environment._file.unlink()
+        environment.stack_file.unlink()
         assert _reaped(environment, "--dry-run") == {"one": "over"}
         assert environment.home.exists()
         assert _reaped(environment) == {"one": "removed"}
