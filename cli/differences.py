@@ -94,10 +94,13 @@ def _resources(environment: str, config: Sequence[str]) -> Iterator[Drift]:
         raise Refused(f"the resources cannot be compared:\n{_reason(done.stdout, done.stderr)}")
     for step in json.loads(done.stdout[done.stdout.index("{") :])["steps"]:
         if step["op"] not in ("same", "read", "refresh"):
-            kind, _, name = step["urn"].rpartition("::")
-            yield Drift(
-                part="resources", what=f"{kind.rpartition('::')[2].rpartition('$')[2]} {name}", detail=step["op"]
-            )
+            yield Drift(part="resources", what=_named(step["urn"]), detail=step["op"])
+
+
+def _named(urn: str) -> str:
+    """A resource by the last part of its type and its name: `Service loki`."""
+    kind, _, name = urn.rpartition("::")
+    return f"{kind.rpartition(':')[2]} {name}"
 
 
 def _reason(out: str, err: str) -> str:

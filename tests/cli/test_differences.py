@@ -112,3 +112,12 @@ def test_the_rules_of_this_test_are_rules() -> None:
         "shop:errors:ratio",
         "ShopDown",
     ]
+
+
+def test_a_resource_is_named_by_its_type_and_name() -> None:
+    home = "urn:pulumi:one::watchstack::pulumi-python:dynamic/watchstack:Home"
+    assert differences._named(f"{home}$pulumi-python:dynamic/watchstack:Service::loki") == "Service loki"
+    assert (
+        differences._named("urn:pulumi:dev::watchstack::docker:index/container:Container::dev-loki")
+        == "Container dev-loki"
+    )
