@@ -362,6 +362,7 @@ class Kubernetes(Strict):
         description="Whether kubelets have certificates of the cluster's authority. kubeadm gives them such only with "
         "`serverTLSBootstrap`; where they sign their own, `false` scrapes them without a proof of who they are.",
     )
+    patience: Duration = Field("5m", description="How long an object may take until it is ready, before `up` fails.")
     api_port: int = Field(
         default=6443,
         ge=1,
