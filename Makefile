@@ -64,7 +64,7 @@ generate: $(REQUIREMENTS) ## make the generated files anew
 	@$(BIN)/python -m dashboards --out tests/dashboards/golden
 
 docs: $(REQUIREMENTS) ## the documentation as a site, in site/; a broken link is an error
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html; with search: $(BIN)/python -m http.server -b 127.0.0.1 -d site"
 
 engine: tools ## tests with the real Pulumi engine

@@ -36,7 +36,11 @@ def complete_alert(incomplete: str) -> list[str]:
 Environment = Annotated[
     str,
     typer.Option(
-        "-e", "--environment", help="The environment: stacks/env/Pulumi.ENV.yaml.", autocompletion=complete_environment
+        "-e",
+        "--environment",
+        metavar="ENV",
+        help="The environment: stacks/env/Pulumi.ENV.yaml.",
+        autocompletion=complete_environment,
     ),
 ]
 Config = Annotated[

@@ -19,6 +19,7 @@ Environment = Annotated[
     typer.Option(
         "-e",
         "--environment",
+        metavar="ENV",
         help="The environment whose targets count. `local` without --series.",
         autocompletion=complete_environment,
     ),

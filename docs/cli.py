@@ -1,4 +1,4 @@
-"""docs/reference/cli.md: every verb of ./watchstack with its options and exit codes, from the command itself."""
+"""docs/reference/cli.md: every verb with its options and exit codes, from the command itself."""
 
 import inspect
 from collections.abc import Iterator

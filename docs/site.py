@@ -1,12 +1,16 @@
-"""What the site's navigation shows of a directory: every page in it. MkDocs calls this, as `mkdocs.yml` says."""
+"""What MkDocs does not do by itself: pages of a directory in the navigation, diagrams drawn. `mkdocs.yml` names it."""
 
 from pathlib import Path
 from typing import Any
 
+import mmdr
+
 
 def on_config(config: dict[str, Any]) -> dict[str, Any]:
-    """MkDocs' hook: the configuration as it was read, with every directory replaced by its pages."""
+    """MkDocs' hook: the configuration as it was read, completed."""
     config["nav"] = expanded(config["nav"], Path(config["docs_dir"]))
+    fence = {"name": "mermaid", "class": "diagram", "format": diagram}
+    config["mdx_configs"]["pymdownx.superfences"] = {"custom_fences": [fence]}
     return config
 
 
@@ -19,3 +23,8 @@ def expanded(nav: Any, docs: Path) -> Any:
     if not nav.endswith("/"):
         return nav
     return [str(page.relative_to(docs)) for page in sorted((docs / nav).glob("*.md"))]
+
+
+def diagram(source: str, *_asked: object, **_options: object) -> str:
+    """A Mermaid diagram as SVG: the theme would have every reader's browser fetch a program that draws it."""
+    return f'<div class="diagram">{mmdr.render(source).svg()}</div>'
