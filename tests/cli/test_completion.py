@@ -41,6 +41,6 @@ def test_what_is_typed_is_completed(typed: str, expected: list[str]) -> None:
 
 def test_bash_takes_the_script() -> None:
     script = 'eval "$("$0" --show-completion bash)"; complete -p watchstack'
-    shell = ["bash", "--norc", "-c", script, ROOT / "watchstack"]
+    shell = ["bash", "--norc", "-c", script, str(ROOT / "watchstack")]
     done = subprocess.run(shell, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split()[-1] == "watchstack"
