@@ -71,7 +71,8 @@ engine: tools ## tests with the real Pulumi engine
 	@$(BIN)/pytest -q -m engine
 
 e2e: tools ## tests with the real engine and the real programs
-	@$(BIN)/pytest -q -m e2e
+	@$(BIN)/pytest -q -m "e2e and not alone" -n 2 --dist loadgroup
+	@$(BIN)/pytest -q -m "e2e and alone"
 
 mutate: tools ## do the rules' tests notice mistakes? Each rule is mistaken on purpose, in each way
 	@$(BIN)/python -m rules.mutate

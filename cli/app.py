@@ -12,6 +12,7 @@ from cli.fire import fire
 from cli.new import new
 from cli.picture import picture
 from cli.pin import pin
+from cli.promote import promote
 from cli.render import render
 from cli.selftest import selftest
 from cli.size import size
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (audit, check, diff, doctor, drill, fire, picture, pin, render, selftest, size, status, test):
+for verb in (audit, check, diff, doctor, drill, fire, picture, pin, promote, render, selftest, size, status, test):
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
 app.add_typer(new, name="new")

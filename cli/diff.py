@@ -1,5 +1,6 @@
 """`./watchstack diff`: what a change does to the environments, in the terms of monitoring."""
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,10 +65,14 @@ def diff(
 
 def _compared(base: str | None, environments: Sequence[str]) -> tuple[str, tuple[Environment, ...]]:
     root = revisions.ROOT
-    commit, before = revisions.of_base(base or revisions.default_base(root), environments, root)
-    after = revisions.of_working_tree(environments)
-    revisions.demand_known(environments, before, after)
-    return commit, compare.environments(before["environments"], after["environments"])
+    gc.disable()  # two Plans of every environment are no garbage
+    try:
+        commit, before = revisions.of_base(base or revisions.default_base(root), environments, root)
+        after = revisions.of_working_tree(environments)
+        revisions.demand_known(environments, before, after)
+        return commit, compare.environments(before["environments"], after["environments"])
+    finally:
+        gc.enable()
 
 
 def _preview(given: str) -> tuple[str, str]:

@@ -16,6 +16,8 @@ from stacks.strict import Refused, nearest
 
 ROOT = Path(__file__).resolve().parents[1]
 _GIT = ("git", "-C")
+# What no Plan reads, and half of all files.
+_NO_PART = ("tests", "docs", "toolchain/go")
 _MAIN = ("origin/main", "main")
 _FACTS = Path("review") / "facts.py"
 
@@ -102,10 +104,11 @@ def _commit(root: Path, revision: str) -> str:
 
 
 def _export(root: Path, commit: str, tree: Path) -> None:
-    """The files of a commit in an empty directory, by an index of their own: nothing of the clone is touched."""
+    """The files of a commit that a Plan is made of, by an index of their own: nothing of the clone is touched."""
     with tempfile.TemporaryDirectory(prefix="watchstack-") as index:
         env = {**os.environ, "GIT_INDEX_FILE": f"{index}/index"}
-        for command in (("read-tree", commit), ("checkout-index", "--all", f"--prefix={tree}/")):
+        leave_out = ("rm", "-r", "-f", "-q", "--cached", "--ignore-unmatch", "--", *_NO_PART)
+        for command in (("read-tree", commit), leave_out, ("checkout-index", "--all", f"--prefix={tree}/")):
             subprocess.run((*_GIT, str(root), *command), env=env, check=True, capture_output=True)
 
 

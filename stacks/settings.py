@@ -362,6 +362,7 @@ class Kubernetes(Strict):
         description="Whether kubelets have certificates of the cluster's authority. kubeadm gives them such only with "
         "`serverTLSBootstrap`; where they sign their own, `false` scrapes them without a proof of who they are.",
     )
+    patience: Duration = Field("5m", description="How long an object may take until it is ready, before `up` fails.")
     api_port: int = Field(
         default=6443,
         ge=1,
@@ -515,9 +516,16 @@ def from_stack_file(path: Path, environment: str, changes: Mapping[str, str] | N
     `changes` are values by key as `pulumi up -c` takes them, with or without the project's name.
     """
     try:
-        document = yaml.safe_load(path.read_text())
+        text = path.read_text()
     except FileNotFoundError:
         raise Refused(f"{path}: no such stack file; environments are the files {path.parent}/Pulumi.*.yaml") from None
+    return from_text(text, path, environment, changes)
+
+
+def from_text(text: str, path: Path, environment: str, changes: Mapping[str, str] | None = None) -> Settings:
+    """Settings of the text of a stack file, which is or will be at `path`."""
+    try:
+        document = yaml.safe_load(text)
     except yaml.YAMLError as problem:
         raise Refused(f"{path}: not YAML: {problem}") from None
     config = (document or {}).get("config") or {}

@@ -1,6 +1,7 @@
 """What tests share: an environment's Plan from a few settings."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from stacks import plan
 from stacks.plan import Plan
 from stacks.settings import Settings
 from stacks.strict import load
+
+ROOT = Path(__file__).resolve().parent
 
 LEAST = {
     "environment": "test",
@@ -21,6 +24,17 @@ LEAST = {
 }
 
 MakePlan = Callable[..., Plan]
+
+# In the names of tests that need an engine or a cluster: one of each is enough for a machine.
+_CONTAINED = ("docker", "kubernetes", "standins")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """End-to-end tests mostly wait: those of containers and those of processes may do so side by side."""
+    for item in items:
+        if item.get_closest_marker("e2e"):
+            contained = any(word in str(item.path.relative_to(ROOT)) for word in _CONTAINED)
+            item.add_marker(pytest.mark.xdist_group("containers" if contained else "processes"))
 
 
 def seen(address: str) -> str:

@@ -1,5 +1,6 @@
 # Keeps the files of a service as its ConfigMaps say, for as long as its pod lives: lays them out in `etc`, tells the
-# service by SIGHUP, and says in `etc/.state` what became of it: `loaded DIGEST`, or `refused DIGEST: why`.
+# service by SIGHUP, and says in `etc/.state` what became of it: `loaded DIGEST`, `refused DIGEST: why`, or, for as long as
+# the service cannot be asked, `waiting DIGEST: why`.
 # In, for a service that reloads: the URL where it shows the proof, the proof's name, and the name of the metric that is
 # 1 after a success (without one, the proof is a field of a JSON answer).
 set -eu
@@ -37,37 +38,47 @@ mark() {
   fi
 }
 
-# Silent if the service takes its files; says why if not.
+# What is to be said of the files, once the service has been told of them.
 reload() {
   before=$(mark "$proof") pid=$(service)
-  # One that does not answer yet has its files before it.
-  [ -n "$before" ] && [ -n "$pid" ] || return 0
+  if [ -z "$before" ] || [ -z "$pid" ]; then
+    echo "waiting $wanted: $url does not answer"
+    return 0
+  fi
   well=$([ -z "$success" ] || mark "$success")
   kill -HUP "$pid"
   tries=$RELOAD_TRIES
   while [ "$tries" -gt 0 ]; do
     sleep 0.2
     after=$(mark "$proof")
-    [ -z "$after" ] || [ "$after" = "$before" ] || return 0
+    if [ -n "$after" ] && [ "$after" != "$before" ]; then
+      echo "loaded $wanted"
+      return 0
+    fi
     if [ -n "$success" ] && [ "$well" = 1 ] && [ "$(mark "$success")" = 0 ]; then
-      echo "$success is 0"
+      echo "refused $wanted: $success is 0"
       return 0
     fi
     tries=$((tries - 1))
   done
-  echo "$proof is still $before"
+  echo "refused $wanted: $proof is still $before"
+}
+
+say() {
+  [ "$1" != "$(cat etc/.state 2>/dev/null)" ] || return 0
+  echo "$1" >etc/.state.new
+  mv etc/.state.new etc/.state
+  echo "$1"
 }
 
 while true; do
   wanted=$(cat new/.digest-* | tr -d '\n')
   if [ "$wanted" != "$laid" ]; then
     lay
-    why=
-    [ -z "$laid" ] || [ -z "$url" ] || why=$(reload)
-    laid=$wanted
-    if [ -n "$why" ]; then echo "refused $laid: $why"; else echo "loaded $laid"; fi >etc/.state.new
-    mv etc/.state.new etc/.state
-    cat etc/.state
+    # One that starts finds its files.
+    if [ -z "$laid" ] || [ -z "$url" ]; then said="loaded $wanted"; else said=$(reload); fi
+    say "$said"
+    [ "${said%% *}" = waiting ] || laid=$wanted
   fi
   # In the background, so that the end of the pod need not wait for it.
   sleep 1 &

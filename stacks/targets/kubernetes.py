@@ -16,10 +16,10 @@ from stacks.strict import Refused
 from stacks.targets import cluster, containers, manifests, pods, secrets
 from stacks.targets.manifests import Unit
 from stacks.targets.pods import Object
+from stacks.units import seconds
 
 # What is lost with what has it.
 _DATA = ("Namespace", "PersistentVolumeClaim")
-_SECONDS_TO_READY = 300
 
 
 class _Unit(pulumi.ComponentResource):
@@ -120,6 +120,8 @@ def _options(
     parent: pulumi.Resource | None = None,
 ) -> ResourceOptions:
     """Names are fixed: the old one goes before the new one comes."""
+    # Pulumi knows no days.
+    patience = f"{seconds(plan.settings.kubernetes.patience):.0f}s"
     return ResourceOptions(
         provider=provider,
         parent=parent,
@@ -127,7 +129,7 @@ def _options(
         delete_before_replace=True,
         protect=manifest["kind"] in _DATA and containers.protected(plan),
         additional_secret_outputs=["data", "stringData"] if manifest["kind"] == "Secret" else None,
-        custom_timeouts=pulumi.CustomTimeouts(create=f"{_SECONDS_TO_READY}s", update=f"{_SECONDS_TO_READY}s"),
+        custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience),
     )
 
 

@@ -21,7 +21,7 @@ import yaml
 from e2e.environments import Environment, clone, eventually
 from instrument.timestamps import timestamp
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 ALERTS = 200
 EXACTLY_ONCE = 0.99

@@ -18,7 +18,7 @@ from stacks.plan import Plan
 from stacks.service import Endpoint
 from stacks.targets import live
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 DRILLS = "drills"
 EVERY = 5

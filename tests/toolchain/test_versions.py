@@ -26,6 +26,7 @@ def test_go_mod_holds_the_modules_that_files_are_copied_from(module: Module) -> 
 
 # Programs that nobody runs in a container.
 BARE = {
+    "actionlint",
     "alertroutes",
     "etcd",
     "fakes3",
@@ -92,6 +93,7 @@ def test_names_of_architectures_follow_the_publisher() -> None:
 def test_a_product_without_a_release_is_built_and_names_its_programs() -> None:
     own = {name: product for name, product in table().items() if product.release is None and name not in IMAGES}
     assert {name: product.names for name, product in own.items()} == {
+        "actionlint": ("actionlint",),
         "alertroutes": ("alertroutes",),
         "caddy": ("caddy",),
         "cadvisor": ("cadvisor",),
