@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 REQUIREMENTS := .venv/requirements
 
-.PHONY: help up preview down rehearse tools test check fast generate engine e2e mutate benchmark
+.PHONY: help up preview down rehearse tools test check fast generate docs engine e2e mutate benchmark
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,10 @@ fast: $(REQUIREMENTS) ## the fast tests alone
 generate: $(REQUIREMENTS) ## make the generated files anew
 	@$(BIN)/python -m docs.generate
 	@$(BIN)/python -m dashboards --out tests/dashboards/golden
+
+docs: $(REQUIREMENTS) ## the documentation as a site, in site/; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "site/index.html; with search: $(BIN)/python -m http.server -b 127.0.0.1 -d site"
 
 engine: tools ## tests with the real Pulumi engine
 	@$(BIN)/pytest -q -m engine

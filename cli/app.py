@@ -22,7 +22,6 @@ from cli.status import status
 from cli.test import test
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
@@ -51,4 +50,4 @@ app.add_typer(dashboards, name="dashboards")
 app.add_typer(new, name="new")
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="watchstack")  # what the shell completes is the word after its last slash

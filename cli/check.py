@@ -9,7 +9,7 @@ from rich.table import Table
 
 import checks
 from checks import Result, versions
-from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, say_pace
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, say_pace, waiting
 from stacks.plan import Plan
 
 StackFile = Annotated[Path | None, typer.Option(help="A stack file to judge in place of the environment's own.")]
@@ -21,7 +21,7 @@ def check(
     """Plan an environment and run every check on it. Nothing is touched. Exit 1 on any problem."""
     with refusals(as_json=json):
         made = make_plan(environment, config, stack_file)
-        with console.status("checking"):
+        with waiting("checking", quiet=json):
             results = checks.run(made)
     if json:
         about = {"environment": environment, "fast_forward": made.settings.fast_forward}

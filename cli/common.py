@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -19,7 +19,30 @@ from stacks.strict import Refused
 from stacks.targets.home import missing
 from toolchain.programs import ProgramMissing
 
-Environment = Annotated[str, typer.Option("-e", "--environment", help="The environment: stacks/env/Pulumi.ENV.yaml.")]
+# One an alert.
+_RUNBOOKS = Path(__file__).resolve().parents[1] / "docs" / "runbooks"
+
+
+def complete_environment(incomplete: str) -> list[str]:
+    """For the shell: the environments whose names begin so."""
+    return [name for name in settings.environments() if name.startswith(incomplete)]
+
+
+def complete_alert(incomplete: str) -> list[str]:
+    """For the shell: the shipped alerts whose names begin so."""
+    return sorted(page.stem for page in _RUNBOOKS.glob("*.md") if page.stem.startswith(incomplete))
+
+
+Environment = Annotated[
+    str,
+    typer.Option(
+        "-e",
+        "--environment",
+        metavar="ENV",
+        help="The environment: stacks/env/Pulumi.ENV.yaml.",
+        autocompletion=complete_environment,
+    ),
+]
 Config = Annotated[
     list[str] | None, typer.Option("-c", "--config", metavar="KEY=VALUE", help="A setting, over the stack file's.")
 ]
@@ -28,6 +51,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON, for machin
 # A log has no width: there a table may be as wide as its URLs.
 console = Console(width=None if sys.stdout.isatty() else 120)
 _errors = Console(stderr=True)
+
+
+def waiting(for_what: str, *, quiet: bool = False) -> AbstractContextManager[object]:
+    """Show on a terminal what is waited for, as long as a block takes."""
+    return nullcontext() if quiet else console.status(for_what)
 
 
 def make_plan(environment: str, config: Sequence[str] | None = None, stack_file: Path | None = None) -> Plan:

@@ -9,7 +9,7 @@ import httpx
 import typer
 from rich.markup import escape
 
-from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, waiting
 from dashboards import drift
 from dashboards.drift import Change
 from stacks.plan import Plan
@@ -34,7 +34,7 @@ def diff(environment: Environment = "local", config: Config = None, json: AsJson
     """Compare what Grafana serves with what the code says, panel by panel. Exit 1 on any difference."""
     with refusals(as_json=json):
         made = live.reached(make_plan(environment, config))
-        with client(made) as asked:
+        with waiting("asking Grafana", quiet=json), client(made) as asked:
             found = list(changes(made, asked))
     if json:
         answer({"environment": environment, "changes": [asdict(change) for change in found]})

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from cli.common import AsJson, answer, console, refusals
+from cli.common import AsJson, answer, complete_environment, console, refusals, waiting
 from review import compare, revisions, text
 from review.compare import Environment
 from stacks.strict import Refused
@@ -18,7 +18,14 @@ from stacks.strict import Refused
 PRODUCTION = 3
 
 Environments = Annotated[
-    list[str] | None, typer.Option("-e", "--environment", metavar="ENV", help="An environment; all of them if none.")
+    list[str] | None,
+    typer.Option(
+        "-e",
+        "--environment",
+        metavar="ENV",
+        help="An environment; all of them if none.",
+        autocompletion=complete_environment,
+    ),
 ]
 Base = Annotated[
     str | None, typer.Option(metavar="REF", help="The revision to compare with; where this branch left main if none.")
@@ -44,7 +51,7 @@ def diff(
         previews = dict(_preview(each) for each in preview or ())
         if previews and not markdown:
             raise Refused("--preview: is folded under what --markdown says; give both")
-        with console.status("planning both revisions"):
+        with waiting("planning both revisions", quiet=json or markdown):
             commit, found = _compared(base, environment or [])
     if json:
         answer(text.as_dict(commit, found))

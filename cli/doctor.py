@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli import findings
-from cli.common import AsJson, Config, Environment, answer, console, make_plan, make_settings
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, make_settings, waiting
 from cli.findings import Finding
 from stacks.strict import Refused
 
@@ -25,7 +25,7 @@ def doctor(environment: Environment = "local", config: Config = None, json: AsJs
         lambda: [findings.runs(environment)],
         lambda: [*_of_environment(environment, config)],
     ]
-    with console.status("looking"), ThreadPoolExecutor() as pool:
+    with waiting("looking", quiet=json), ThreadPoolExecutor() as pool:
         found = [one for look in pool.map(lambda look: look(), looks) for one in look]
     if json:
         answer({"environment": environment, "findings": [asdict(one) for one in found]})

@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from apps import Profile
 from cli import attempts, channels, simulation
 from cli.ask import Pending, address, get
-from cli.common import AsJson, Config, Environment, answer, console, ending_well, make_plan, refusals
+from cli.common import AsJson, Config, Environment, answer, complete_alert, console, ending_well, make_plan, refusals
 from cli.course import PHASES, Course, Limits, Sight
 from cli.fire import find
 from cli.waves import Planned, waves
@@ -45,7 +45,10 @@ class Drilled:
 
 
 def drill(
-    alerts: Annotated[list[str] | None, typer.Argument(help="Alerts, as NAME or PACK/NAME; all, if none.")] = None,
+    alerts: Annotated[
+        list[str] | None,
+        typer.Argument(help="Alerts, as NAME or PACK/NAME; all, if none.", autocompletion=complete_alert),
+    ] = None,
     environment: Environment = "local",
     config: Config = None,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds a step may take beyond what it has to wait.")] = 300,

@@ -15,7 +15,18 @@ from rich.table import Table
 from cli import attempts
 from cli.ask import Pending, post
 from cli.attempts import Count, Key
-from cli.common import AsJson, Config, Environment, answer, console, ending_well, make_plan, refusals
+from cli.common import (
+    AsJson,
+    Config,
+    Environment,
+    answer,
+    complete_alert,
+    console,
+    ending_well,
+    make_plan,
+    refusals,
+    waiting,
+)
 from rules import Alert
 from stacks import routes
 from stacks.plan import Plan
@@ -44,7 +55,7 @@ class Told:
 
 
 def fire(
-    alert: Annotated[str, typer.Argument(help="A shipped alert, as NAME or PACK/NAME.")],
+    alert: Annotated[str, typer.Argument(help="A shipped alert, as NAME or PACK/NAME.", autocompletion=complete_alert)],
     environment: Environment = "local",
     config: Config = None,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds to wait beyond the waits of the routes.")] = 30,
@@ -113,11 +124,9 @@ def _fire(plan: Plan, alert: Alert, limit: float, *, quiet: bool) -> tuple[list[
     before = attempts.counts(plan)
     if not before:
         return [], "Alertmanager does not name receivers in its metrics; bring the environment up again"
-    with _raised(plan, alert, limit) as mark:
-        if quiet:
-            return _wait(plan, mark, before, limit)
-        with console.status(f"waiting for {alert.name} to be delivered, {limit:.0f} s at most"):
-            return _wait(plan, mark, before, limit)
+    what = f"waiting for {alert.name} to be delivered, {limit:.0f} s at most"
+    with _raised(plan, alert, limit) as mark, waiting(what, quiet=quiet):
+        return _wait(plan, mark, before, limit)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.common import AsJson, answer, console, refusals
+from cli.common import AsJson, answer, console, refusals, waiting
 from stacks.strict import Refused
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,9 +29,9 @@ def system(name: Name, from_metrics: Url, json: AsJson = False) -> None:
     import scaffold  # noqa: PLC0415 - its parser and HTTP client are for this verb alone
 
     with refusals(as_json=json):
-        with console.status("reading the metrics"):
+        with waiting("reading the metrics", quiet=json):
             wanted = scaffold.files(name, from_metrics, ROOT)
-        with console.status("writing and checking"), scaffold.written(name, wanted, ROOT):
+        with waiting("writing and checking", quiet=json), scaffold.written(name, wanted, ROOT):
             _demand(name)
     lacking = scaffold.lacking(wanted, name)
     following = ["make generate", f"./watchstack check -e {name}", f"make up ENV={name}"]

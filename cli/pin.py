@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from docker.errors import DockerException
 
-from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, waiting
 from stacks import images
 from stacks.plan import Plan
 from stacks.service import to_yaml
@@ -24,7 +24,7 @@ def pin(
     """Look up the digest of every image in its registry, and write stacks/images.lock.yaml, which `up` pulls by."""
     with refusals(as_json=json):
         made = make_plan(environment, config)
-        with console.status("asking the registry"):
+        with waiting("asking the registry", quiet=json):
             found = _digests(made)
     before = images.locked()
     changed = sorted(name for name, digest in found.items() if before.get(name) != digest)

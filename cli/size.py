@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli.common import AsJson, Config, answer, console, make_plan, refusals
+from cli.common import AsJson, Config, answer, complete_environment, console, make_plan, refusals
 from stacks import sizing
 from stacks.sizing import Load, Size
 from stacks.strict import Refused
@@ -16,7 +16,13 @@ _DAY = 86400
 
 Environment = Annotated[
     str | None,
-    typer.Option("-e", "--environment", help="The environment whose targets count. `local` without --series."),
+    typer.Option(
+        "-e",
+        "--environment",
+        metavar="ENV",
+        help="The environment whose targets count. `local` without --series.",
+        autocompletion=complete_environment,
+    ),
 ]
 Series = Annotated[int | None, typer.Option(min=1, metavar="N", help="So many active series, in place of targets.")]
 Interval = Annotated[str, typer.Option(help="With --series: how often each has a sample.")]

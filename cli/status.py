@@ -8,7 +8,7 @@ import httpx
 import typer
 from rich.table import Table
 
-from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, say_pace
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, say_pace, waiting
 from stacks.plan import Plan
 from stacks.service import Service
 from stacks.targets import live
@@ -31,11 +31,11 @@ class State:
 
 def status(environment: Environment = "local", config: Config = None, json: AsJson = False) -> None:
     """Show each service with its URL, version, process or container, and memory. Exit 1 if one is not ready."""
-    with refusals(as_json=json):
+    with refusals(as_json=json), waiting("asking the services", quiet=json):
         planned = make_plan(environment, config)
         live.settled(planned)
         made = live.reached(planned)
-    with ThreadPoolExecutor() as pool:
+    with waiting("asking the services", quiet=json), ThreadPoolExecutor() as pool:
         running = live.running(made)
         states = list(pool.map(lambda service: _state(made, service, running.get(service.name)), made.services))
     if json:

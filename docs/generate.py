@@ -7,7 +7,7 @@ import yaml
 
 import apps
 from apps.objectives import Objective
-from docs import alerts, dashboards, environments, metrics, settings, sizing
+from docs import alerts, cli, dashboards, environments, metrics, settings, sizing
 from rules import objectives, sloth
 from stacks import plan, render
 from stacks import settings as stack_settings
@@ -18,7 +18,7 @@ GOLDEN = "tests/golden/local"
 OBJECTIVES = "tests/rules/objectives"
 
 # Directories in which nothing else lives: what is no longer generated is removed from them.
-_OWNED = ("docs/metrics", "docs/environments", GOLDEN)
+_OWNED = ("docs/metrics", "docs/environments", "docs/reference", GOLDEN)
 
 
 def files() -> dict[str, str]:
@@ -27,9 +27,10 @@ def files() -> dict[str, str]:
         "docs/settings.md": settings.page(),
         "docs/alerts.md": alerts.page(),
         "docs/dashboards.md": dashboards.page(),
+        "docs/reference/cli.md": cli.page(),
         "docs/sizing.md": sizing.page(),
         **{f"docs/metrics/{name}.md": metrics.page(apps.profile(name)) for name in apps.names()},
-        **{f"docs/environments/{name}.md": environments.page(_plan(name)) for name in _environments()},
+        **{f"docs/environments/{name}.md": environments.page(_plan(name)) for name in stack_settings.environments()},
         **{f"{GOLDEN}/{path}": text for path, text in _golden().items()},
         **{f"{OBJECTIVES}/{name}.yml": text for name, text in _objectives().items()},
     }
@@ -49,10 +50,6 @@ def _golden() -> dict[str, str]:
     """The rendered files of the environment `local`, as on a machine that has every product."""
     # Dashboards have golden files of their own.
     return {name: text for name, text in render.tree(_plan("local")).items() if "/dashboards/" not in name}
-
-
-def _environments() -> list[str]:
-    return sorted(path.stem.removeprefix("Pulumi.") for path in stack_settings.STACK_FILES.glob("Pulumi.*.yaml"))
 
 
 def _plan(environment: str) -> plan.Plan:

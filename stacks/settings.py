@@ -522,6 +522,11 @@ def stack_file(environment: str) -> Path:
     return STACK_FILES / f"Pulumi.{environment}.yaml"
 
 
+def environments() -> list[str]:
+    """Every environment that has a stack file."""
+    return sorted(path.stem.removeprefix("Pulumi.") for path in STACK_FILES.glob("Pulumi.*.yaml"))
+
+
 def from_stack_file(path: Path, environment: str, changes: Mapping[str, str] | None = None) -> Settings:
     """Settings of a stack file; secrets in it stay encrypted. Refused where it cannot be used.
 
