@@ -18,8 +18,11 @@ def main() -> None:
     wanted = settings.from_pulumi(config.CONFIG.get(), config.get_config_secret_keys_env(), pulumi.get_stack())
     made = plan.make(wanted, home.missing(wanted.target))
     checks.demand(made)
+    for warning in checks.versions.warnings(made):
+        pulumi.warn(warning)
     targets.deploy(made)
     pulumi.export("urls", made.pages)
+    pulumi.export("lifetime", {"lifecycle": wanted.lifecycle, "target": wanted.target, "ttl": wanted.ttl or ""})
     pulumi.export("left_out", {left_out.what: left_out.because for left_out in made.left_out})
 
 

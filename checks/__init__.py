@@ -20,6 +20,7 @@ from checks import (
     retention,
     routing,
     secrets,
+    versions,
 )
 from stacks import render
 from stacks.plan import ALERTROUTES, Plan
@@ -74,6 +75,7 @@ CHECKS = (
     Check(name="ports", judge=ports.check),
     Check(name="disk", judge=disk.check),
     Check(name="retention", judge=retention.check),
+    Check(name="versions", judge=versions.check),
     Check(name="dashboards", judge=dashboards.check),
     Check(name="prometheus", judge=prometheus.check, files_of=("prometheus",)),
     Check(name="alertmanager", judge=alertmanager.check, files_of=("alertmanager",)),

@@ -7,12 +7,14 @@ from cli.check import check
 from cli.dashboards import dashboards
 from cli.diff import diff
 from cli.doctor import doctor
+from cli.drift import drift
 from cli.drill import drill
 from cli.fire import fire
 from cli.new import new
 from cli.picture import picture
 from cli.pin import pin
 from cli.promote import promote
+from cli.reap import reap
 from cli.render import render
 from cli.selftest import selftest
 from cli.size import size
@@ -24,7 +26,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Monitoring stacks, as code.",
 )
-for verb in (audit, check, diff, doctor, drill, fire, picture, pin, promote, render, selftest, size, status, test):
+VERBS = (
+    audit,
+    check,
+    diff,
+    doctor,
+    drift,
+    drill,
+    fire,
+    picture,
+    pin,
+    promote,
+    reap,
+    render,
+    selftest,
+    size,
+    status,
+    test,
+)
+for verb in VERBS:
     app.command()(verb)
 app.add_typer(dashboards, name="dashboards")
 app.add_typer(new, name="new")

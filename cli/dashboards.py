@@ -34,17 +34,18 @@ def diff(environment: Environment = "local", config: Config = None, json: AsJson
     """Compare what Grafana serves with what the code says, panel by panel. Exit 1 on any difference."""
     with refusals(as_json=json):
         made = live.reached(make_plan(environment, config))
-        with waiting("asking Grafana", quiet=json), _client(made) as client:
-            changes = list(_changes(made, client))
+        with waiting("asking Grafana", quiet=json), client(made) as asked:
+            found = list(changes(made, asked))
     if json:
-        answer({"environment": environment, "changes": [asdict(change) for change in changes]})
+        answer({"environment": environment, "changes": [asdict(change) for change in found]})
     else:
-        _print(made, changes)
-    if changes:
+        _print(made, found)
+    if found:
         raise typer.Exit(1)
 
 
-def _client(plan: Plan) -> httpx.Client:
+def client(plan: Plan) -> httpx.Client:
+    """Grafana's API, as its administrator. Refused where there is no Grafana."""
     service = plan.find(grafana.NAME)
     if service is None:
         reasons = [line.because for line in plan.left_out if line.what == f"service {grafana.NAME}"]
@@ -55,7 +56,8 @@ def _client(plan: Plan) -> httpx.Client:
     return httpx.Client(base_url=plan.url(service, Endpoint(port="http", path="")), auth=auth, trust_env=False)
 
 
-def _changes(plan: Plan, client: httpx.Client) -> Iterator[Change]:
+def changes(plan: Plan, client: httpx.Client) -> Iterator[Change]:
+    """What is in Grafana otherwise than in the code."""
     folders = {found["uid"]: found.get("folderTitle", "") for found in _served(client)}
     ours = {dashboard.uid: dashboard for dashboard in plan.dashboards}
     for uid, dashboard in ours.items():

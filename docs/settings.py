@@ -89,6 +89,7 @@ _CHOSEN = {
     "systems": "SYSTEM",
     "remote_write": "BACKEND",
     "receivers": "RECEIVER",
+    "accept": "COMPONENT",
     "override": "PACK/ALERT",
     "panels": "DASHBOARD/PANEL",
     "secrets": "NAME",

@@ -83,6 +83,8 @@ def _objective(name: str, requests: Exposed, status: str) -> dict[str, object]:
         "description": f"Requests to {name} that do not end in a 5xx.",
         "errors": f'sum(rate({requests.name}{{{job},{status}=~"5.."}}[{window}]))',
         "total": f"sum(rate({requests.name}{{{job}}}[{window}]))",
+        # Of so few requests one failure is no news.
+        "low_traffic": {"events": 50},
     }
 
 

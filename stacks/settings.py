@@ -422,6 +422,12 @@ class Secret(Strict):
         return self
 
 
+class Accepted(Strict):
+    """A component whose version the check `versions` would refuse."""
+
+    because: str = Field(min_length=8, description="Why it is kept all the same.")
+
+
 class Settings(Strict):
     """One environment."""
 
@@ -443,6 +449,12 @@ class Settings(Strict):
         le=120,
         description="For drills: how many times shorter all ranges and waits of rules and routes are. "
         "Not with `durable`.",
+    )
+    ttl: Duration | None = Field(
+        default=None,
+        description="How long the environment is kept after its last update: then `./watchstack reap` takes it down. "
+        "Not with `durable`.",
+        examples=["8h"],
     )
     unlocked: bool = Field(
         default=False,
@@ -478,6 +490,9 @@ class Settings(Strict):
         {}, description="Other ways to tell a receiver of a profile, in place of those that the profile gives."
     )
     override: dict[str, Override] = Field({}, description="Changes to shipped alerts, by `<pack>/<alert>`.")
+    accept: dict[str, Accepted] = Field(
+        {}, description="Components that are kept in a version which [versions](checks/versions.md) refuses, by name."
+    )
     secrets: dict[Name, Secret] = Field({}, description="Secrets by name: Discord webhook, heartbeat address.")
 
     @model_validator(mode="after")
@@ -495,6 +510,8 @@ class Settings(Strict):
             raise ValueError(f"prometheus.remote_write.{THANOS} is the name of the stack's own; call it something else")
         if self.email and self.email.captured and not self.capture.enabled:
             raise ValueError("email.smarthost is the capture receiver, which is not enabled")
+        if self.ttl and self.lifecycle == "durable":
+            raise ValueError("ttl is for environments that go: a `durable` one has none")
         if self.fast_forward > 1 and self.lifecycle == "durable":
             raise ValueError("fast_forward is for rehearsals: a `durable` environment judges in real time, with 1")
         return self

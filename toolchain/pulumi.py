@@ -33,6 +33,8 @@ _REFRESH = ["refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--
 _SALT = "encryptionsalt"
 # Where a token leads that comes with no address.
 _SERVICE = "https://api.pulumi.com"
+# These need no more of a stack file that is gone than the copy of it.
+_LEAVING = {"destroy", "cancel"}
 # A removed stack leaves its state in backups otherwise.
 _BACKUPS_TOO = ["--remove-backups"]
 # These wait for nobody: another one on the same environment is refused.
@@ -82,7 +84,7 @@ def commands(stack: str, arguments: Sequence[str], root: Path = ROOT) -> list[li
     An update makes the stack if need be. StackRefused if stacks/env has no file for it.
     """
     verb, words = arguments[0], list(arguments)
-    file, copy = stack_file(stack, root)
+    file, copy = stack_file(stack, root, leaving=verb in _LEAVING or words[:2] == ["stack", "rm"])
     # Pulumi makes and removes the stack file of the project it is started in: there, that is the copy.
     beside_copy = ["pulumi", "-C", str(copy.parent), "stack"]
     if verb == "stack" and words[1:2] and words[1] in {"init", "select", "rm"}:
@@ -96,13 +98,17 @@ def commands(stack: str, arguments: Sequence[str], root: Path = ROOT) -> list[li
     return [line]
 
 
-def stack_file(stack: str, root: Path = ROOT) -> tuple[Path, Path]:
+def stack_file(stack: str, root: Path = ROOT, *, leaving: bool = False) -> tuple[Path, Path]:
     """The stack file to hand to Pulumi, and its fresh copy: one file unless the committed one has secrets.
 
-    The copy keeps the salt that Pulumi wrote into an earlier one, for the state is encrypted with it.
+    The copy keeps the salt that Pulumi wrote into an earlier one, for the state is encrypted with it. Who is `leaving`
+    has to do with the copy that is there, if the file is gone.
     """
     name = f"Pulumi.{stack.rpartition('/')[2]}.yaml"
     committed, copy = root / "stacks" / "env" / name, root / ".watchstack" / "env" / name
+    if not committed.exists() and leaving and copy.exists():
+        _write_project(copy.parent, root)
+        return copy, copy
     if not committed.exists():
         known = ", ".join(sorted(file.name.split(".")[1] for file in committed.parent.glob("Pulumi.*.yaml")))
         raise StackRefused(f"stack {stack!r} has no file stacks/env/{name}; known: {known or 'none'}")
@@ -112,8 +118,30 @@ def stack_file(stack: str, root: Path = ROOT) -> tuple[Path, Path]:
         text = f"{text.rstrip()}\n{_SALT}: {salt}\n"
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_text(text, encoding="utf-8")
-    (copy.parent / "Pulumi.yaml").write_text(f"name: {project(root)}\nruntime: python\n", encoding="utf-8")
+    _write_project(copy.parent, root)
     return committed if own_secrets else copy, copy
+
+
+def _write_project(directory: Path, root: Path) -> None:
+    (directory / "Pulumi.yaml").write_text(f"name: {project(root)}\nruntime: python\n", encoding="utf-8")
+
+
+def revive(stack: str, env: Mapping[str, str], root: Path = ROOT) -> None:
+    """A copy of a stack file that is gone, with what its state alone tells: enough to take the stack down."""
+    copy = root / ".watchstack" / "env" / f"Pulumi.{stack}.yaml"
+    if (root / "stacks" / "env" / copy.name).exists() or copy.exists():
+        return
+    secret = (_deployment(stack, env).get("secrets_providers") or {}).get("state") or {}
+    salt = f"{_SALT}: {secret['salt']}\n" if "salt" in secret else ""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(f"{salt}config: {{}}\n", encoding="utf-8")
+
+
+def outputs(stack: str, env: Mapping[str, str]) -> dict[str, Any]:
+    """What a stack says of itself."""
+    resources = _deployment(stack, env).get("resources") or ()
+    own = (one.get("outputs") or {} for one in resources if one["type"] == "pulumi:pulumi:Stack")
+    return next(own, {})
 
 
 def _top_level(file: Path) -> dict[str, Any]:
@@ -145,6 +173,16 @@ def _passphrase(root: Path) -> Path:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             out.write(secrets.token_urlsafe(32))
     return file
+
+
+def listed(env: Mapping[str, str], root: Path = ROOT) -> list[dict[str, Any]]:
+    """The stacks of this project in the backend, as `pulumi stack ls` tells them. StackRefused if it does not."""
+    asked = ["pulumi", "-C", str(root), "stack", "ls", "--json"]
+    done = subprocess.run(asked, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StackRefused(f"the backend does not list its stacks: {done.stderr.strip()}")
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return [{**one, "name": one["name"].rpartition("/")[2]} for one in found]
 
 
 def demand_alone(stack: str, env: Mapping[str, str], root: Path = ROOT) -> None:

@@ -1,6 +1,6 @@
 """What runs of an environment, for who looks at it from this machine, whatever its target."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from stacks.plan import Plan
 from stacks.service import SecretFile, Service
 from stacks.settings import Settings
 from stacks.strict import Refused
+from stacks.targets import directory
 from stacks.targets.home import home
 from stacks.targets.supervisor import Supervisor
 
@@ -103,6 +104,21 @@ def secret(plan: Plan, service: Service, wanted: SecretFile) -> str:
     if text is None:
         raise Refused(f"{service.name}/{wanted.path}: there is no such file; is the environment up?")
     return text.strip()
+
+
+def files(plan: Plan, service: Service, paths: Sequence[str]) -> dict[str, str]:
+    """The texts of these files of a running service, as far as they are there; on this machine also of any other.
+
+    NotImplementedError in a cluster, whose objects hold the files and are compared as resources.
+    """
+    if plan.settings.target == "kubernetes":
+        raise NotImplementedError
+    if plan.settings.target == "docker":
+        found = {path: _client(plan.settings).file(plan, service, path) for path in paths}
+        return {path: text for path, text in found.items() if text is not None}
+    there = home(plan.settings.environment) / service.name
+    own = {path: (there / path).read_text() for path in paths if (there / path).is_file()}
+    return {**directory.configured(there), **own}
 
 
 def left(settings: Settings) -> list[str]:

@@ -5,12 +5,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 from conftest import MakePlan
 
-from checks import CHECKS
+from checks import CHECKS, versions
 from dashboards import build
 from dashboards.changes import digest
 from stacks import render
@@ -77,6 +78,12 @@ def test_disk(make_plan: MakePlan) -> None:
 
 def test_retention(make_plan: MakePlan) -> None:
     assert _said("retention", make_plan(prometheus={"retention": "1y"})) == _example("retention")
+
+
+def test_versions(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "used", lambda _plan: {"prometheus": "3.13.5"})
+    monkeypatch.setattr(versions, "today", lambda: date(2027, 8, 1))
+    assert _said("versions", make_plan()) == _example("versions")
 
 
 def test_references(make_plan: MakePlan) -> None:

@@ -54,6 +54,7 @@ def test_every_key_is_in_the_settings_page(key: str) -> None:
     chosen = {
         "systems": "SYSTEM",
         "receivers": "RECEIVER",
+        "accept": "COMPONENT",
         "override": "PACK/ALERT",
         "secrets": "NAME",
         "dashboards": "DASHBOARD/PANEL",

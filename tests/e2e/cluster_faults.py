@@ -55,7 +55,9 @@ def faults(there: ClusterGround) -> dict[str, list[dict[str, Any]]]:
         volumeMounts=[{"name": "memory", "mountPath": "/memory"}],
     )
     memory["volumes"] = [{"name": "memory", "emptyDir": {"medium": "Memory"}}]
-    template = {"metadata": {"labels": {"app": "stuck"}}, "spec": pod(there, "sleep 3600", readinessProbe=never)}
+    # On a node that is not there.
+    homeless = {**pod(there, "sleep 3600"), "nodeSelector": {"kubernetes.io/hostname": "nowhere"}}
+    template = {"metadata": {"labels": {"app": "stuck"}}, "spec": homeless}
     return {
         "PodDown": [single("unready", pod(there, "sleep 3600", readinessProbe=never))],
         "PodRestartingTooOften": [single("restarting", pod(there, "sleep 1; exit 1"))],

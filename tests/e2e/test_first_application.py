@@ -49,18 +49,20 @@ def test_an_application_that_nobody_has_seen_is_watched_in_ten_minutes(tmp_path:
 
 
 def _run(script: str, copy: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
-        ["/bin/sh", "-ec", script],
-        cwd=copy,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    """What it says, by way of a file: what it starts may outlive it, and would hold a pipe open."""
+    said = copy.parent / "said"
+    with said.open("w") as out:
+        done = subprocess.run(
+            ["/bin/sh", "-ec", script],
+            cwd=copy,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert done.returncode == 0, said.read_text()
+    return said.read_text()
 
 
 def _end(copy: Path) -> None:

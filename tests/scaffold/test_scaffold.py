@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 import scaffold
+from apps import Profile
 from rules.seal import unsealed
 from scaffold import exposition, profile, signals
-from stacks.strict import Refused
+from stacks.strict import Refused, load
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -98,6 +99,13 @@ def test_what_is_written_is_sealed_listed_and_whole(serve: Serve, clone: Path) -
     assert scaffold.lacking(wanted, "my-shop") == []
     system = yaml.safe_load(wanted["stacks/env/Pulumi.my-shop.yaml"])["config"]["watchstack:systems"]
     assert system["my-shop"]["targets"]["my-shop"].startswith("127.0.0.1:")
+
+
+def test_the_profile_is_one(serve: Serve, clone: Path) -> None:
+    wanted = scaffold.files("shop", serve(_exposed("fastapi")), clone)
+    made = load(Profile, yaml.safe_load(wanted["apps/shop.yaml"]), "shop.yaml: ")
+    assert [objective.slo for objective in made.objectives] == ["shop-availability"]
+    assert {"http_requests_total", "process_open_fds"} <= {metric.name for metric in made.metrics}
 
 
 def test_what_an_application_does_not_expose_is_left_out_and_said(serve: Serve, clone: Path) -> None:

@@ -196,11 +196,11 @@ class Enforcer:
         """Uid of a pod -> its address, which the API server learns when its containers have long started."""
         found = {}
         for file in self.networks.glob("*.*.*.*"):
-            sandbox = self.state / _SANDBOXES / file.read_text().split()[0] / "config.json"
             try:
+                sandbox = self.state / _SANDBOXES / file.read_text().split()[0] / "config.json"
                 found[json.loads(sandbox.read_text())["annotations"]["io.kubernetes.cri.sandbox-uid"]] = file.name
             except FileNotFoundError:
-                # Its first process is not there yet.
+                # It is gone again, or its first process is not there yet.
                 continue
         return found
 

@@ -150,6 +150,29 @@ def test_an_environment_that_somebody_is_at_is_refused_with_who_it_is(project: P
         pulumi.demand_alone("organization/x/plain", env, project)
 
 
+def test_a_stack_whose_file_is_gone_can_be_taken_down_with_the_copy_and_nothing_else(project: Path) -> None:
+    stack_file("plain", project)
+    copy = project / ".watchstack" / "env" / "Pulumi.plain.yaml"
+    (project / "stacks" / "env" / "Pulumi.plain.yaml").unlink()
+    [destroy] = commands("plain", ["destroy", "--yes"], project)
+    assert destroy[-2:] == ["--config-file", str(copy)]
+    with pytest.raises(StackRefused, match="has no file"):
+        commands("plain", ["up"], project)
+
+
+def test_a_copy_is_made_of_what_the_state_tells_where_no_stack_file_is(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"secrets_providers": {"type": "passphrase", "state": {"salt": SALT}}}
+    monkeypatch.setattr(pulumi, "_deployment", lambda _stack, _env: state)
+    pulumi.revive("pr-7", {}, project)
+    assert (
+        project / ".watchstack" / "env" / "Pulumi.pr-7.yaml"
+    ).read_text() == f"encryptionsalt: {SALT}\nconfig: {{}}\n"
+    pulumi.revive("plain", {}, project)
+    assert not (project / ".watchstack" / "env" / "Pulumi.plain.yaml").exists()
+
+
 def test_only_the_copy_is_where_pulumi_removes_stack_files(project: Path) -> None:
     beside_copy = ["pulumi", "-C", str(project / ".watchstack" / "env"), "stack", "rm", "--yes"]
     assert commands("team", ["stack", "rm", "--yes"], project) == [
