@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from cli.common import AsJson, answer, console, refusals
+from cli.common import AsJson, answer, complete_environment, console, refusals, waiting
 from review import compare, facts, promotion, text
 from review.compare import Environment
 from review.promotion import Promotion
@@ -16,13 +16,18 @@ from stacks.strict import Refused
 
 Pack = Annotated[str, typer.Argument(metavar="rules/PACK", help="A rule pack.")]
 Version = Annotated[str, typer.Argument(help="The version that the environment shall have, such as v2.")]
-To = Annotated[str, typer.Option("--to", metavar="ENV", help="The environment: stacks/env/Pulumi.ENV.yaml.")]
+To = Annotated[
+    str,
+    typer.Option(
+        "--to", metavar="ENV", help="The environment: stacks/env/Pulumi.ENV.yaml.", autocompletion=complete_environment
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")]
 
 
 def promote(pack: Pack, version: Version, to: To, dry_run: DryRun = False, json: AsJson = False) -> None:
     """Give an environment another version of a rule pack: one line of its stack file. Shows what that changes."""
-    with refusals(as_json=json):
+    with refusals(as_json=json), waiting("planning before and after", quiet=json):
         made = promotion.promote(pack, version, to)
         found = _compared(made)
         if not dry_run:
