@@ -273,8 +273,8 @@ def _script() -> str:
 
 
 def _literal(word: str) -> str:
-    """The kubelet would take `$(name)` for a variable."""
-    return word.replace("$(", "$$(")
+    """The kubelet would take `$(name)` for a variable, and two dollars for one."""
+    return word.replace("$", "$$")
 
 
 def _short(name: str) -> str:

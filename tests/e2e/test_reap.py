@@ -12,18 +12,18 @@ pytestmark = pytest.mark.e2e
 
 
 def test_an_environment_of_a_pull_request_goes_when_its_time_is_over(tmp_path: Path) -> None:
-    environment = Environment("one", clone(tmp_path))
+    environment = Environment("two", clone(tmp_path))
     environment.write(ttl="8h", loki={"enabled": False}, jaeger={"enabled": False}, grafana={"enabled": False})
     try:
         environment.up()
-        assert _reaped(environment) == {"one": "alive"}
+        assert _reaped(environment) == {"two": "alive"}
         environment.write(ttl="1s", loki={"enabled": False}, jaeger={"enabled": False}, grafana={"enabled": False})
         environment.up()
         processes = environment.supervisor.pids()
         environment.stack_file.unlink()
-        assert _reaped(environment, "--dry-run") == {"one": "over"}
+        assert _reaped(environment, "--dry-run") == {"two": "over"}
         assert environment.home.exists()
-        assert _reaped(environment) == {"one": "removed"}
+        assert _reaped(environment) == {"two": "removed"}
         assert not [pid for pid in processes if psutil.pid_exists(pid)]
         assert not environment.home.exists()
         assert _reaped(environment) == {}
