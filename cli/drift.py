@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals
+from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, waiting
 from toolchain import remember
 
 Textfile = Annotated[
@@ -24,7 +24,7 @@ def drift(
     """Compare resources, files, loaded configuration and dashboards with the code. Exit 1 on drift, 2 if refused."""
     from cli import differences  # noqa: PLC0415 - its parser is for this verb alone
 
-    with refusals(as_json=json), console.status("comparing"):
+    with refusals(as_json=json), waiting("comparing", quiet=json):
         found = list(differences.find(make_plan(environment, config), config or ()))
     if textfile:
         counts = Counter(one.part for one in found)

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.common import AsJson, answer, console, refusals
+from cli.common import AsJson, answer, console, refusals, waiting
 from stacks import settings
 from stacks.settings import Settings
 from stacks.strict import Refused
@@ -41,11 +41,13 @@ def reap(dry_run: DryRun = False, json: AsJson = False) -> None:
     with refusals(as_json=json):
         try:
             env = pulumi.environment()
-            found = list(_lives(env, datetime.now(UTC)))
+            with waiting("asking the backend", quiet=json):
+                found = list(_lives(env, datetime.now(UTC)))
         except pulumi.StackRefused as refused:
             raise Refused(str(refused)) from None
         if not dry_run:
-            found = [_taken_down(life, env) if life.state == "over" else life for life in found]
+            with waiting("taking down what is over", quiet=json):
+                found = [_taken_down(life, env) if life.state == "over" else life for life in found]
     if json:
         answer({"environments": [asdict(life) for life in found]})
     else:
@@ -77,8 +79,7 @@ def _taken_down(life: Life, env: Mapping[str, str]) -> Life:
     pulumi.revive(life.environment, env)
     known = _settings(life.environment)
     words = ["-m", "toolchain.pulumi", life.environment, "--", "destroy", "--yes", "--skip-preview", "--remove"]
-    with console.status(f"taking down {life.environment}"):
-        done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     fate = {**asdict(life), "state": "removed"}
     if done.returncode:
         return Life(**{**fate, "state": "failed", "detail": f"{done.stdout}{done.stderr}".strip()})
