@@ -1,5 +1,8 @@
 """What a Kubernetes cluster says of an environment: its pods, what is in the way of it, and what is left of it."""
 
+# Of the package, each class that is named is a module that is read: an annotation need not.
+from __future__ import annotations
+
 import json
 import time
 from base64 import b64decode

@@ -1,5 +1,8 @@
 """Ports of pods on this machine, through the API of their cluster, for as long as this process lives."""
 
+# Of the package, each class that is named is a module that is read: an annotation need not.
+from __future__ import annotations
+
 import socket
 import socketserver
 import threading
