@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 
-from benchmarks import checks, docker, instrument, jsonnet, memory, noop_up, recorded, rendering, validation
+from benchmarks import checks, docker, instrument, jsonnet, kubernetes, memory, noop_up, recorded, rendering, validation
 from benchmarks.result import Result
 from stacks.strict import nearest
 
@@ -29,6 +29,7 @@ ALONE: dict[str, Callable[[Path], list[Result]]] = {
     "jsonnet": jsonnet.measure,
     "recorded": lambda directory: [recorded.measure(directory)],
     "docker": docker.measure,
+    "kubernetes": kubernetes.measure,
 }
 ENVIRONMENT = "environment"
 NAMES = (*ALONE, ENVIRONMENT)

@@ -1,0 +1,90 @@
+"""The Kubernetes target: what a preview costs beside an update, and what comes before the first object."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from e2e.environments import Environment, clone
+from standins.rehearse import cluster_ground
+
+from benchmarks.cost import cost
+from benchmarks.result import Result
+from toolchain import pulumi
+
+RUNS = 5
+_ENVIRONMENT = "staging"
+# What `__main__.py` imports.
+_ENTRY = "import gc; gc.disable(); import pulumi, checks; from stacks import plan, settings, targets"
+
+
+def measure(directory: Path) -> list[Result]:
+    """All of it, on a cluster of one node with `staging` in it."""
+    with _up(directory) as environment:
+        return [_preview(environment), _before(environment), _imports(environment)]
+
+
+@contextmanager
+def _up(directory: Path) -> Iterator[Environment]:
+    with cluster_ground(directory / "ground") as there:
+        copy = clone(directory)
+        environment = Environment(_ENVIRONMENT, copy, variables=tuple(there.variables.items()))
+        own = environment.shipped
+        environment.set({**own, **there.settings(own)})
+        try:
+            environment.up()
+            yield environment
+        finally:
+            environment.down()
+
+
+def _preview(environment: Environment) -> Result:
+    """A preview that changes nothing, against an update that changes nothing, in turn."""
+    variables = {**pulumi.environment(environment.clone, _base()), **dict(environment.variables)}
+    file, _ = pulumi.stack_file(environment.name, environment.clone)
+    rest = ["--stack", environment.name, "--config-file", str(file)]
+    preview, up = ["pulumi", "preview", *rest], ["pulumi", "up", "--yes", *rest]
+    pairs = [
+        (cost([preview], environment.clone, variables).wall, cost([up], environment.clone, variables).wall)
+        for _ in range(RUNS)
+    ]
+    return Result(
+        name="no-op preview / no-op up",
+        ours=tuple(pair[0] for pair in pairs),
+        theirs=tuple(pair[1] for pair in pairs),
+        unit="s",
+        limit=0.6,
+    )
+
+
+def _before(environment: Environment) -> Result:
+    """The Plan, every check, and the start of a program that makes them, against three seconds of processor."""
+    command = [sys.executable, "-m", "cli.app", "check", "-e", environment.name]
+    variables = {**os.environ, "PYTHONPATH": str(environment.clone)}
+    seconds = [cost([command], environment.clone, variables).processor for _ in range(RUNS)]
+    return Result(name="plan and checks / 3 s", ours=tuple(seconds), theirs=(3.0,), unit="s CPU", limit=1)
+
+
+def _imports(environment: Environment) -> Result:
+    """What the entry module imports, against Pulumi's own package."""
+    variables = {**os.environ, "PYTHONPATH": str(environment.clone)}
+    pairs = [
+        (_seconds(_ENTRY, environment, variables), _seconds("import pulumi", environment, variables))
+        for _ in range(RUNS)
+    ]
+    return Result(
+        name="imports of the entry module / import pulumi",
+        ours=tuple(pair[0] for pair in pairs),
+        theirs=tuple(pair[1] for pair in pairs),
+        unit="s CPU",
+        limit=1.6,
+    )
+
+
+def _seconds(program: str, environment: Environment, variables: dict[str, str]) -> float:
+    return cost([[sys.executable, "-c", program]], environment.clone, variables).processor
+
+
+def _base() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
