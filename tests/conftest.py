@@ -25,8 +25,8 @@ LEAST = {
 
 MakePlan = Callable[..., Plan]
 
-# In the names of tests that need an engine or a cluster: one of each is enough for a machine.
-_CONTAINED = ("docker", "kubernetes", "standins")
+# In the names of tests that need an engine or a node: one of each is enough for a machine.
+_CONTAINED = ("docker", "e2e/test_kubernetes", "test_cluster", "test_engine", "test_images", "test_registry")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
