@@ -93,10 +93,11 @@ def test_a_process_that_does_not_run_is_named(one: Environment) -> None:
         for attempt in eventually(20):
             with attempt:
                 asked = one.get(9090, "/api/v1/query", query='watchstack_environment_drift{part="services"}')
-                [series] = asked["data"]["result"]
-                assert series["value"][1] == "1"
-        states = {alert["labels"].get("part"): alert["state"] for alert in _alerts(one, "EnvironmentDrifted")}
-        assert states == {"services": "pending", "resources": "pending"}
+                assert [series["value"][1] for series in asked["data"]["result"]] == ["1"]
+        for attempt in eventually(20):
+            with attempt:
+                states = {alert["labels"].get("part"): alert["state"] for alert in _alerts(one, "EnvironmentDrifted")}
+                assert states == {"services": "pending", "resources": "pending"}
     finally:
         one.supervisor._ask("startProcess", "jaeger")
         textfile.unlink(missing_ok=True)
