@@ -232,7 +232,8 @@ def _collector(settings: Settings, ground: Ground, profiles: Sequence[Profile], 
 
 
 def _pods(settings: Settings, ground: Ground, profiles: Sequence[Profile]) -> PodLogs:
-    return PodLogs(systems={**dict.fromkeys(namespaces(ground), PLATFORM), **found_in(settings, profiles)})
+    places = {profile.place: profile.system for profile in profiles}
+    return PodLogs(systems={**dict.fromkeys(namespaces(ground), PLATFORM), **found_in(settings, profiles), **places})
 
 
 def namespaces(ground: Ground) -> list[str]:
@@ -245,7 +246,7 @@ def found_in(settings: Settings, profiles: Sequence[Profile]) -> dict[str, str]:
     first = next(iter(settings.systems))
     return {
         **dict.fromkeys(settings.kubernetes.discover, first),
-        **{profile.place: profile.system for profile in profiles},
+        **{profile.place: profile.system for profile in profiles if any(job.found == "pods" for job in profile.jobs)},
     }
 
 

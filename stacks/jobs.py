@@ -75,9 +75,10 @@ def of_system(
     for job in profile.jobs:
         if not job.enabled and job.job not in wanted.jobs:
             continue
-        targets = [target for target in job.targets if _given(target, wanted) or target.service in running]
+        found = job.found is not None and ground.target == "kubernetes"
+        targets = [target for target in job.targets if found or _given(target, wanted) or target.service in running]
         if targets:
-            real = any(_given(target, wanted) or running[target.service] != OURS for target in targets)
+            real = found or any(_given(target, wanted) or running[target.service] != OURS for target in targets)
             scraped = _job(ground, profile, job, targets, wanted)
             jobs.append(scraped if real else replace(scraped, program=None))
         else:

@@ -143,10 +143,11 @@ def _lives(lock: Mapping[str, Any]) -> bool:
     if lock["hostname"] != socket.gethostname():
         return True
     try:
-        started = psutil.Process(lock["pid"]).create_time()
+        process = psutil.Process(lock["pid"])
+        started, ended = process.create_time(), process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-    return started <= datetime.fromisoformat(lock["timestamp"]).timestamp() + 1
+    return not ended and started <= datetime.fromisoformat(lock["timestamp"]).timestamp() + 1
 
 
 def _failed(history: Path) -> Iterator[Mapping[str, Any]]:

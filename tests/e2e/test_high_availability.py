@@ -30,7 +30,7 @@ PROMETHEUS = {"prometheus": 9090, "prometheus-2": 9190}
 # The turn of the third to notify comes 20 seconds after that of the first.
 ALL_TURNS = 22
 
-RULE = {
+RULE: dict[str, Any] = {
     "alert": "Drill",
     "expr": 'max by (drill) (drill{job="boss-workflow"}) == 1',
     "for": "0s",
@@ -112,7 +112,7 @@ def many(application: Application, tmp_path_factory: pytest.TempPathFactory) -> 
         environment.down()
 
 
-def prepare(copy: Path) -> None:
+def prepare(copy: Path, expr: str = RULE["expr"]) -> None:
     """A group for each drill, told at once, and a rule that makes them."""
     path = copy / "apps" / "boss-workflow.yaml"
     profile = yaml.safe_load(path.read_text())
@@ -123,7 +123,7 @@ def prepare(copy: Path) -> None:
     manifest = yaml.safe_load((pack / "pack.yaml").read_text())
     manifest["files"]["drill.yml"] = {"requires": []}
     (pack / "pack.yaml").write_text(yaml.safe_dump(manifest))
-    document = {"groups": [{"name": "boss-workflow.drill", "rules": [RULE]}]}
+    document = {"groups": [{"name": "boss-workflow.drill", "rules": [{**RULE, "expr": expr}]}]}
     (pack / "drill.yml").write_text(yaml.safe_dump(document))
 
 
