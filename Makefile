@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 REQUIREMENTS := .venv/requirements
 
-.PHONY: help up preview down rehearse tools test check fast generate docs engine e2e mutate benchmark
+.PHONY: help up preview down rehearse tools test check fast generate docs engine e2e e2e-processes e2e-containers mutate benchmark
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,8 +71,14 @@ engine: tools ## tests with the real Pulumi engine
 	@$(BIN)/pytest -q -m engine
 
 e2e: tools ## tests with the real engine and the real programs
-	@$(BIN)/pytest -q -m "e2e and not alone" -n 2 --dist loadgroup
+	@$(MAKE) --no-print-directory -j 2 -Oline e2e-processes e2e-containers
 	@$(BIN)/pytest -q -m "e2e and alone"
+
+e2e-processes:
+	@$(BIN)/pytest -q -m "e2e and not contained and not alone"
+
+e2e-containers:
+	@$(BIN)/pytest -q -m "e2e and contained and not alone"
 
 mutate: tools ## do the rules' tests notice mistakes? Each rule is mistaken on purpose, in each way
 	@$(BIN)/python -m rules.mutate

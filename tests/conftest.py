@@ -29,12 +29,10 @@ MakePlan = Callable[..., Plan]
 _CONTAINED = ("docker", "e2e/test_kubernetes", "test_cluster", "test_engine", "test_images", "test_registry")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """End-to-end tests mostly wait: those of containers and those of processes may do so side by side."""
-    for item in items:
-        if item.get_closest_marker("e2e"):
-            contained = any(word in str(item.path.relative_to(ROOT)) for word in _CONTAINED)
-            item.add_marker(pytest.mark.xdist_group("containers" if contained else "processes"))
+    if any(word in str(item.path.relative_to(ROOT)) for word in _CONTAINED):
+        item.add_marker(pytest.mark.contained)
 
 
 def seen(address: str) -> str:

@@ -50,7 +50,7 @@ def _refused(environment: Environment, *words: str, seconds: float = 60) -> None
     said = environment.up(check=False)
     assert time.monotonic() - start < seconds
     for word in words:
-        assert word in said
+        assert word in said, said
     assert "Traceback" not in said
 
 
