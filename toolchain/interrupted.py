@@ -120,14 +120,20 @@ class Begun:
     manifests: tuple[Mapping[str, Any], ...]
 
 
+def context(deployment: Mapping[str, Any]) -> tuple[str | None] | None:
+    """The context of the cluster that an exported state is of, in a tuple; None if it is of none."""
+    found = [one for one in deployment.get("resources") or () if one["type"] == "pulumi:providers:kubernetes"]
+    return (found[0]["inputs"].get("context"),) if found else None
+
+
 def begun(deployment: Mapping[str, Any]) -> Begun | None:
     """What an exported state says was begun in a cluster; None if it is of none, or nothing was."""
-    of_cluster = [one for one in deployment.get("resources") or () if one["type"] == "pulumi:providers:kubernetes"]
+    of_cluster = context(deployment)
     pending = [one["resource"] for one in deployment.get("pending_operations") or () if one["type"] == "creating"]
     made = [one["inputs"] for one in pending if one["type"].startswith("kubernetes:")]
     if not of_cluster or not made:
         return None
-    return Begun(context=of_cluster[0]["inputs"].get("context"), manifests=tuple(made))
+    return Begun(context=of_cluster[0], manifests=tuple(made))
 
 
 def _state(backend: str) -> Path:

@@ -229,12 +229,18 @@ def _removed(name: str, deployment: Mapping[str, Any], since: datetime | None) -
 
 
 def tell(stack: str, env: Mapping[str, str]) -> None:
-    """After an update that failed: which services do not run on its engine, and why."""
-    if known := interrupted.known(_deployment(stack, env)):
+    """After an update that failed: what does not run, and why."""
+    name, deployment = stack.rpartition("/")[2], _deployment(stack, env)
+    failing: list[str] = []
+    if known := interrupted.known(deployment):
         from stacks.targets import engine  # noqa: PLC0415
 
-        for service in engine.failing(stack.rpartition("/")[2], known.host):
-            sys.stderr.write(f"{service}\n")
+        failing = engine.failing(name, known.host)
+    elif context := interrupted.context(deployment):
+        from stacks.targets import cluster  # noqa: PLC0415
+
+        failing = cluster.failing(name, context[0])
+    sys.stderr.writelines(f"{service}\n" for service in failing)
 
 
 def _deployment(stack: str, env: Mapping[str, str]) -> Mapping[str, Any]:

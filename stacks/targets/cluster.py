@@ -353,6 +353,23 @@ def remove_begun(environment: str, begun: Begun) -> list[str]:
     return gone
 
 
+def failing(environment: str, context: str | None) -> list[str]:
+    """The pods of an environment that should run and do not, each with what the cluster says of it."""
+    core = client.CoreV1Api(_client(context))
+    found = core.list_pod_for_all_namespaces(label_selector=f"{ENVIRONMENT}={environment}").items
+    said = {_name(pod): [*_hindered(pod)] for pod in found}
+    return [f"{name} does not run: {'; '.join(why)}" for name, why in sorted(said.items()) if why]
+
+
+def _hindered(pod: Any) -> Iterator[str]:
+    for condition in pod.status.conditions or ():
+        if condition.reason == "Unschedulable":
+            yield condition.message
+    for one in (*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())):
+        if one.state.waiting and one.state.waiting.reason != "PodInitializing":
+            yield f"{one.name}: {one.state.waiting.reason}: {one.state.waiting.message or one.image}"
+
+
 def left(settings: Settings) -> list[str]:
     """What the cluster still has with the label of an environment, or of its volumes."""
     api, label = connect(settings), _label(settings)
