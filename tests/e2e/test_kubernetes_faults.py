@@ -108,7 +108,7 @@ def test_a_volume_that_cannot_become_what_is_asked_is_told(faulty: Environment) 
 def test_an_image_that_cannot_be_pulled_is_told_in_time_and_healed(faulty: Environment) -> None:
     there = faulty.settings["registry"]
     _with(faulty, kubernetes={"patience": "20s"}, registry={"address": "127.0.0.1:9"})
-    _refused(faulty, "prometheus", "127.0.0.1:9/prom/", seconds=150)
+    _refused(faulty, "faulty/prometheus-0 does not run: keeper", "127.0.0.1:9/library/busybox", seconds=150)
     _with(faulty, kubernetes={"patience": "5m"}, registry=there)
     faulty.up()
     assert "unchanged" in faulty.up("--expect-no-changes")
