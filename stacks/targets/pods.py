@@ -79,6 +79,8 @@ def workload(plan: Plan, service: Service) -> Object:
         spec["replicas"] = 1
     if what == "StatefulSet":
         spec["serviceName"] = service.name
+        # In order, a pod that cannot start would wait for itself, whatever its template says by then.
+        spec["podManagementPolicy"] = "Parallel"
     made = named(
         "apps/v1", what, service.name, plan.ground.namespace_of(service.name), containers.labels(plan, service)
     )
