@@ -8,11 +8,8 @@ import hashlib
 import json
 import os
 import re
-import signal
-import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +17,7 @@ import docker
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime import rpc
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 from standins import docker_schema as schemas
 from standins import wire
@@ -33,7 +30,7 @@ _DEFAULT_HOST = "unix:///var/run/docker.sock"
 _KINDS_OF_CHANGE = provider_pb2.PropertyDiff.Kind
 
 
-class Provider(provider_pb2_grpc.ResourceProviderServicer):
+class Provider(wire.Servicer):
     """The requests of Pulumi's engine."""
 
     def __init__(self) -> None:
@@ -223,23 +220,5 @@ def _refuse_incomplete(context: grpc.ServicerContext, error: Incomplete, marked:
     )
 
 
-def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    provider = Provider()
-    no_limit = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    server = grpc.server(ThreadPoolExecutor(max_workers=32), options=no_limit)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    ended.wait()
-    provider.cancelled.set()
-    server.stop(grace=5).wait()
-
-
 if __name__ == "__main__":
-    main()
+    wire.serve(Provider(), workers=32)

@@ -7,18 +7,15 @@ Configure. It knows the kinds of `kubernetes_schema.KINDS`, and server-side appl
 
 import os
 import secrets
-import signal
-import sys
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime import rpc
-from pulumi.runtime.proto import engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2_grpc, plugin_pb2, provider_pb2
 
 from standins import kubernetes_schema as schemas
 from standins import wire
@@ -88,7 +85,7 @@ class Failed(Exception):
     """The operation failed and left nothing that Pulumi does not know."""
 
 
-class Provider(provider_pb2_grpc.ResourceProviderServicer):
+class Provider(wire.Servicer):
     """The requests of Pulumi's engine."""
 
     def __init__(self) -> None:
@@ -608,23 +605,5 @@ def _with(given: Props, path: list[str], value: Any) -> Props:
     return {**given, path[0]: _with(inner if isinstance(inner, dict) else {}, path[1:], value)}
 
 
-def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    provider = Provider()
-    no_limit = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    server = grpc.server(ThreadPoolExecutor(max_workers=64), options=no_limit)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    ended.wait()
-    provider.cancelled.set()
-    server.stop(grace=5).wait()
-
-
 if __name__ == "__main__":
-    main()
+    wire.serve(Provider(), workers=64)

@@ -1,13 +1,17 @@
 """How Pulumi's engine writes the properties of a resource and is told of it, for the stand-ins of its plugins."""
 
 import contextlib
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime import rpc
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
 Props = dict[str, Any]
 
@@ -100,3 +104,26 @@ class Log:
         # An engine that has ended does not listen.
         with contextlib.suppress(grpc.RpcError):
             self.engine.Log(message)
+
+
+class Servicer(provider_pb2_grpc.ResourceProviderServicer):
+    """One that can be told to give up what it waits for."""
+
+    cancelled: threading.Event
+
+
+def serve(provider: Servicer, workers: int) -> None:
+    """Print the port of the provider on 127.0.0.1, and serve so many requests at a time until SIGTERM or SIGINT."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    no_limit = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    server = grpc.server(ThreadPoolExecutor(max_workers=workers), options=no_limit)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    ended.wait()
+    provider.cancelled.set()
+    server.stop(grace=5).wait()
