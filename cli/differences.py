@@ -112,9 +112,8 @@ def _reason(out: str, err: str) -> str:
 def _files(plan: Plan, service: Service) -> Iterator[Drift]:
     """Content in place against the Plan. Of secrets, whose values a Plan need not have, only that they are there."""
     wanted = {file.path: file.text for file in service.files}
-    try:
-        there = live.files(plan, service, [*wanted, *(secret.path for secret in service.secrets)])
-    except NotImplementedError:
+    there = live.files(plan, service, [*wanted, *(secret.path for secret in service.secrets)])
+    if there is None:
         return
     for path, text in wanted.items():
         if there.get(path) is None:

@@ -49,9 +49,14 @@ def locked() -> dict[str, str]:
 def of_programs() -> str:
     """The image of this repository's own programs, which is built: by a name that changes with their sources."""
     digest = hashlib.sha256()
-    for path in sorted(path for folder in _PROGRAMS for path in (_ROOT / folder).rglob("*") if _counts(path)):
+    for path in programs():
         digest.update(f"{path.relative_to(_ROOT)}\0".encode() + path.read_bytes())
     return f"watchstack/workloads:{digest.hexdigest()[:16]}"
+
+
+def programs() -> list[Path]:
+    """The files that are put into that image, below the root of the repository."""
+    return sorted(path for folder in _PROGRAMS for path in (_ROOT / folder).rglob("*") if _counts(path))
 
 
 def _counts(path: Path) -> bool:

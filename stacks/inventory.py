@@ -216,19 +216,23 @@ def _mail(settings: Settings, ground: Ground) -> Email | None:
 
 
 def _collector(settings: Settings, ground: Ground, profiles: Sequence[Profile], names: frozenset[str]) -> Service:
-    logs = ContainerLogs(environment=settings.environment, directory=f"{settings.docker.data_root}/containers")
-    sources: dict[str, collector.Sources] = {
-        "local": _log_sources(names, _replicas(settings), profiles),
-        "docker": logs,
-        # Of a cluster, another one on each node reads them.
-        "kubernetes": (),
-    }
     return collector.service(
         ground,
-        sources[ground.target],
+        _sources(settings, profiles, names),
         _loki_url(ground) if loki.NAME in names else None,
         ground.address(jaeger.NAME, jaeger.OTLP_GRPC) if jaeger.NAME in names else None,
     )
+
+
+def _sources(settings: Settings, profiles: Sequence[Profile], names: frozenset[str]) -> collector.Sources:
+    match settings.target:
+        case "local":
+            return _log_sources(names, _replicas(settings), profiles)
+        case "docker":
+            return ContainerLogs(environment=settings.environment, directory=f"{settings.docker.data_root}/containers")
+        case "kubernetes":
+            # Another one on each node reads them.
+            return ()
 
 
 def _pods(settings: Settings, ground: Ground, profiles: Sequence[Profile]) -> PodLogs:

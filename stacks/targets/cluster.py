@@ -230,19 +230,24 @@ def _runs(pod: client.V1Pod) -> bool:
     return pod.status.phase == "Running" and pod.metadata.deletion_timestamp is None
 
 
-def running(plan: Plan) -> dict[str, client.V1Pod]:
-    """A pod that runs of each service, by service."""
-    core = client.CoreV1Api(connect(plan.settings))
+def used(plan: Plan) -> tuple[dict[str, client.V1Pod], dict[str, int]]:
+    """A pod that runs of each service, by service, and bytes of memory by pod, as far as the cluster says."""
+    api = connect(plan.settings)
+    return _running(api, plan), _memory(api, plan)
+
+
+def _running(api: client.ApiClient, plan: Plan) -> dict[str, client.V1Pod]:
+    core = client.CoreV1Api(api)
     found = core.list_pod_for_all_namespaces(label_selector=_label(plan.settings)).items
     there = {pod.metadata.labels[SERVICE]: pod for pod in found if _runs(pod)}
     return {service.name: there[service.name] for service in plan.services if service.name in there}
 
 
-def memory(plan: Plan) -> dict[str, int]:
-    """Bytes by pod, as the cluster's metrics server says; none where it has none."""
-    api = client.CustomObjectsApi(connect(plan.settings))
+def _memory(api: client.ApiClient, plan: Plan) -> dict[str, int]:
+    """As the cluster's metrics server says; nothing where it has none."""
+    custom = client.CustomObjectsApi(api)
     try:
-        found = api.list_cluster_custom_object(
+        found = custom.list_cluster_custom_object(
             "metrics.k8s.io", "v1beta1", "pods", label_selector=_label(plan.settings)
         )
     except ApiException as problem:
@@ -258,9 +263,10 @@ def memory(plan: Plan) -> dict[str, int]:
 @contextmanager
 def suspended(plan: Plan, name: str) -> Iterator[None]:
     """The pods of a service are gone for the length of a block. KeyError if it does not run."""
-    running(plan)[name]
+    api = connect(plan.settings)
+    _running(api, plan)[name]
     service = next(one for one in plan.services if one.name == name)
-    scale = partial(_scale, client.AppsV1Api(connect(plan.settings)), plan, service)
+    scale = partial(_scale, client.AppsV1Api(api), plan, service)
     try:
         scale(0)
         yield
@@ -305,18 +311,19 @@ def _unsettled(core: client.CoreV1Api, plan: Plan, service: Service) -> str:
     if not found:
         return "it has no pods"
     for pod in found:
-        said = _state(plan, pod) if _runs(pod) else f"its pod is {pod.status.phase}"
+        said = _state(core, pod) if _runs(pod) else f"its pod is {pod.status.phase}"
         if said.strip() != wanted:
             return said.strip()
     return ""
 
 
-def _state(plan: Plan, pod: client.V1Pod) -> str:
-    core = client.CoreV1Api(connect(plan.settings))
+def _state(core: client.CoreV1Api, pod: client.V1Pod) -> str:
+    # A client of its own: the package turns one into a client of websockets while it asks.
+    own = client.CoreV1Api(client.ApiClient(core.api_client.configuration))
     command = ["cat", containers.directory(pod.metadata.labels[SERVICE], pods.STATE)]
     try:
         said: str = stream.stream(
-            core.connect_get_namespaced_pod_exec,
+            own.connect_get_namespaced_pod_exec,
             pod.metadata.name,
             pod.metadata.namespace,
             container=pods.KEEPER,

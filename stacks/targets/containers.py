@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 from string import Template
 
 from stacks import images
 from stacks.plan import Plan
 from stacks.service import ENVIRONMENT, KIND, SERVICE, SYSTEM, Endpoint, File, Service
 
+_HERE = Path(__file__).parent
 # The product of programs of this repository, whose image is built on the one of that name.
 PROGRAMS = "python"
 # The product whose image is a shell.
@@ -115,6 +118,13 @@ def digest(files: Iterable[File]) -> str:
     """Another one for other files; empty for none."""
     texts = "\0".join(f"{file.path}\0{file.text}" for file in files)
     return hashlib.sha256(texts.encode()).hexdigest()[:16] if texts else ""
+
+
+@cache
+def script(name: str) -> str:
+    """One of the shell scripts here, without its comments: what is deployed holds it many times."""
+    lines = (_HERE / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def protected(plan: Plan) -> bool:

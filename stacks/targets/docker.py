@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from stacks.targets.containers import ANYWHERE, ITSELF, LOADER, LOCKSMITH, PROGR
 GENERATED = "/generated"
 
 _ROOT = Path(__file__).resolve().parents[2]
-_HERE = Path(__file__).parent
 _MEGABYTE = 2**20
 _STOP_SECONDS = 20
 # Of frames: those of Pulumi's SDK, and the one or two that name the resource here.
@@ -196,7 +194,7 @@ def _loader(
     """Uploads go into the volumes, so that a secret is in no layer of a container, and in no argument."""
     mounts = [_mount(volume, containers.directory(service.name, path)) for path, volume in volumes.items()]
     generates = any("=" in word for word in words)
-    script = {"file": "/load.sh", "content": _script("loader.sh"), "permissions": "0555"}
+    script = {"file": "/load.sh", "content": containers.script("loader.sh"), "permissions": "0555"}
     return _one_shot(
         site,
         service,
@@ -219,13 +217,6 @@ def _upload(service: Service, path: str, text: Input[str], owner: str | None = N
         return {**upload, "permissions": "0644"}
     uid, _, gid = owner.partition(":")
     return {**upload, "permissions": "0400", "owner": uid, "group": gid}
-
-
-@cache
-def _script(name: str) -> str:
-    """Without its comments: the state holds it twice for each container."""
-    lines = (_HERE / name).read_text().splitlines(keepends=True)
-    return "".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def _new(service: Service, path: str) -> str:
@@ -299,7 +290,7 @@ def _settler(
         SETTLER,
         site.options(unit, *after),
         labels={"watchstack.reload": files} if files else {},
-        entrypoints=["sh", "-c", _script("settle.sh"), SETTLER],
+        entrypoints=["sh", "-c", containers.script("settle.sh"), SETTLER],
         command=[*(_inside(site, service, endpoint) for endpoint in endpoints), *proof],
         user=containers.user(service),
         working_dir=containers.directory(service.name),

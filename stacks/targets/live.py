@@ -54,25 +54,18 @@ def running(plan: Plan) -> Mapping[str, Running]:
             there = _client(plan.settings).running(plan)
             return {name: _container(one) for name, one in there.items() if one.status == "running"}
         case "kubernetes":
-            cluster = _client(plan.settings)
-            memory = cluster.memory(plan)
-            return {name: _pod(one, memory) for name, one in cluster.running(plan).items()}
+            pods, memory = _client(plan.settings).used(plan)
+            return {name: _pod(one, memory) for name, one in pods.items()}
         case "local":
             pids = Supervisor(home(plan.settings.environment)).programs()
             return {name: _process(psutil.Process(pid)) for name, pid in pids.items()}
 
 
-@contextmanager
-def suspended(plan: Plan, service: str) -> Iterator[None]:
+def suspended(plan: Plan, service: str) -> AbstractContextManager[None]:
     """It answers nobody for the length of a block: if it ended, it would be started again at once.
 
     KeyError if it does not run.
     """
-    with _suspended(plan, service):
-        yield
-
-
-def _suspended(plan: Plan, service: str) -> AbstractContextManager[None]:
     if plan.settings.target == "kubernetes":
         gone: AbstractContextManager[None] = _client(plan.settings).suspended(plan, service)
         return gone
@@ -106,13 +99,13 @@ def secret(plan: Plan, service: Service, wanted: SecretFile) -> str:
     return text.strip()
 
 
-def files(plan: Plan, service: Service, paths: Sequence[str]) -> dict[str, str]:
+def files(plan: Plan, service: Service, paths: Sequence[str]) -> dict[str, str] | None:
     """The texts of these files of a running service, as far as they are there; on this machine also of any other.
 
-    NotImplementedError in a cluster, whose objects hold the files and are compared as resources.
+    None in a cluster, whose objects hold the files and are compared as resources.
     """
     if plan.settings.target == "kubernetes":
-        raise NotImplementedError
+        return None
     if plan.settings.target == "docker":
         found = {path: _client(plan.settings).file(plan, service, path) for path in paths}
         return {path: text for path, text in found.items() if text is not None}

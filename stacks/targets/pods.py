@@ -1,10 +1,7 @@
 """Pods: how a service runs in a cluster, as Pod Security `restricted` wants it, with its files kept beside it."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from stacks import images
@@ -22,7 +19,6 @@ STATE = "etc/.state"
 # What the cluster logs in to the registry with.
 LOGIN = "registry-login"
 
-_KEEP = Path(__file__).with_name("keep.sh")
 # Where the ConfigMaps are, before their files are in their places.
 _NEW = "new"
 # The key of a ConfigMap that says which files it has, before its name.
@@ -101,7 +97,7 @@ def configmaps(plan: Plan, service: Service) -> list[Object]:
 
 def digest(plan: Plan, service: Service) -> str:
     """What the keeper says it has laid out, when it has these files."""
-    return "".join(_digest(files) for _, files in sorted(_files(plan, service).items()))
+    return "".join(containers.digest(files) for _, files in sorted(_files(plan, service).items()))
 
 
 def _files(plan: Plan, service: Service) -> dict[str, list[File]]:
@@ -125,12 +121,7 @@ def _own(service: Service) -> str:
 def _data(name: str, files: list[File]) -> dict[str, str]:
     """A key has no slashes: two dots stand for each."""
     texts = {file.path.removeprefix(_TOP).replace("/", ".."): file.text for file in files}
-    return {f"{_DIGEST}{name}": _digest(files), **dict(sorted(texts.items()))}
-
-
-def _digest(files: list[File]) -> str:
-    texts = "\0".join(f"{file.path}\0{file.text}" for file in files)
-    return hashlib.sha256(texts.encode()).hexdigest()[:16]
+    return {f"{_DIGEST}{name}": containers.digest(files), **dict(sorted(texts.items()))}
 
 
 def _metadata(plan: Plan, service: Service) -> Object:
@@ -249,7 +240,7 @@ def _keeper(plan: Plan, service: Service) -> Object:
         "name": KEEPER,
         "image": image(plan, SHELL),
         "imagePullPolicy": "IfNotPresent",
-        "command": ["sh", "-c", _script(), KEEPER],
+        "command": ["sh", "-c", _literal(containers.script("keep.sh")), KEEPER],
         "args": [_literal(word) for word in told if word],
         "restartPolicy": "Always",
         "workingDir": home,
@@ -265,13 +256,6 @@ def _keeper(plan: Plan, service: Service) -> Object:
             {"name": _NEW, "mountPath": f"{home}/{_NEW}", "readOnly": True},
         ],
     }
-
-
-@cache
-def _script() -> str:
-    """Without its comments, and as the kubelet hands it on unchanged."""
-    lines = _KEEP.read_text(encoding="utf-8").splitlines(keepends=True)
-    return _literal("".join(line for line in lines if line.strip() and not line.lstrip().startswith("#")))
 
 
 def _literal(word: str) -> str:

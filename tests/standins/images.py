@@ -30,6 +30,7 @@ from packaging.utils import canonicalize_name
 
 import workloads
 from stacks.images import of_programs
+from stacks.images import programs as sources_of_programs
 from stacks.strict import nearest
 from standins import demand
 from toolchain import programs
@@ -297,12 +298,7 @@ def _python() -> Image:
 def _ours() -> Image:
     """The one of Python, with `instrument` and `workloads` over it."""
     place = "/opt/watchstack"
-    sources = {
-        f"{place}/{path.relative_to(_ROOT)}": File(path)
-        for folder in ("instrument", "workloads")
-        for path in sorted((_ROOT / folder).rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    sources = {f"{place}/{path.relative_to(_ROOT)}": File(path) for path in sources_of_programs()}
     env = [_PATH, "LANG=C.UTF-8", f"PYTHONPATH={place}", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"]
     config = {"Env": env, "User": f"{NOBODY}:{NOBODY}", "WorkingDir": place, "Entrypoint": ["python3", "-m"]}
     return Image([*_python().layers, sources], config)
