@@ -69,14 +69,11 @@ def _measure(names: Collection[str], progress: Console) -> list[Result]:
 def _in_environment(directory: Path, status: Status) -> list[Result]:
     environment = Environment("one", clone(directory))
     environment.write()
-    try:
-        environment.up()
+    with environment.running():
         status.update("measuring no-op updates")
         no_op = noop_up.measure(environment, directory)
         status.update(f"measuring memory, {2 * memory.ROUNDS} times {memory.SETTLE_SECONDS} seconds")
         return [no_op, memory.measure(environment)]
-    finally:
-        environment.down()
 
 
 def _print(results: list[Result]) -> None:

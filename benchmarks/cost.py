@@ -1,5 +1,6 @@
 """What commands cost: seconds by the clock and of the processor, each command a process of its own."""
 
+import os
 import resource
 import subprocess
 import time
@@ -28,6 +29,11 @@ def cost(commands: Sequence[Sequence[str]], place: Path, variables: Mapping[str,
         subprocess.run(command, cwd=place, env=variables, check=True, stdout=subprocess.DEVNULL)
     after, end = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     return Cost(end - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def without_pulumi() -> dict[str, str]:
+    """The variables of this process, but those that would tell Pulumi of another place."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
 
 
 def results(name: str, ours: Sequence[Cost], theirs: Sequence[Cost], limit: float, unit: str = "s") -> list[Result]:

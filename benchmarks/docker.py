@@ -29,7 +29,7 @@ from standins.rehearse import Ground, ground
 
 from benchmarks import docker_script
 from benchmarks.docker_script import Script
-from benchmarks.result import Result
+from benchmarks.result import Result, of_pairs
 from stacks import images
 from stacks.settings import Registry
 from toolchain import pulumi
@@ -78,9 +78,9 @@ def measure(directory: Path) -> list[Result]:
         for _ in range(ROUNDS):
             _round(environment, there, script, seconds)
     return [
-        _ratio("up from nothing to ready / a script over the Engine API", seconds.up, 1.5),
-        _ratio("up until all containers are started / serial docker run", seconds.created, 1),
-        _ratio("destroy / a script over the Engine API", seconds.gone, 1.5),
+        of_pairs("up from nothing to ready / a script over the Engine API", seconds.up, 1.5),
+        of_pairs("up until all containers are started / serial docker run", seconds.created, 1),
+        of_pairs("destroy / a script over the Engine API", seconds.gone, 1.5),
         size,
         Result(
             name=f"edited rule live, from the start of `up` / {SECONDS_TO_LIVE} s",
@@ -237,8 +237,3 @@ def _timed(work: Callable[[], None]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def _ratio(name: str, pairs: list[tuple[float, float]], limit: float) -> Result:
-    ours, theirs = zip(*pairs, strict=True)
-    return Result(name=name, ours=ours, theirs=theirs, unit="s", limit=limit)

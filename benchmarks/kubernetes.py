@@ -9,8 +9,8 @@ from pathlib import Path
 from e2e.environments import Environment, clone
 from standins.rehearse import cluster_ground
 
-from benchmarks.cost import cost
-from benchmarks.result import Result
+from benchmarks.cost import cost, without_pulumi
+from benchmarks.result import Result, of_pairs
 from toolchain import pulumi
 
 RUNS = 5
@@ -32,16 +32,13 @@ def _up(directory: Path) -> Iterator[Environment]:
         environment = Environment(_ENVIRONMENT, copy, variables=tuple(there.variables.items()))
         own = environment.shipped
         environment.set({**own, **there.settings(own)})
-        try:
-            environment.up()
+        with environment.running():
             yield environment
-        finally:
-            environment.down()
 
 
 def _preview(environment: Environment) -> Result:
     """A preview that changes nothing, against an update that changes nothing, in turn."""
-    variables = {**pulumi.environment(environment.clone, _base()), **dict(environment.variables)}
+    variables = {**pulumi.environment(environment.clone, without_pulumi()), **dict(environment.variables)}
     file, _ = pulumi.stack_file(environment.name, environment.clone)
     rest = ["--stack", environment.name, "--config-file", str(file)]
     preview, up = ["pulumi", "preview", *rest], ["pulumi", "up", "--yes", *rest]
@@ -49,13 +46,7 @@ def _preview(environment: Environment) -> Result:
         (cost([preview], environment.clone, variables).wall, cost([up], environment.clone, variables).wall)
         for _ in range(RUNS)
     ]
-    return Result(
-        name="no-op preview / no-op up",
-        ours=tuple(pair[0] for pair in pairs),
-        theirs=tuple(pair[1] for pair in pairs),
-        unit="s",
-        limit=0.6,
-    )
+    return of_pairs("no-op preview / no-op up", pairs, 0.6)
 
 
 def _before(environment: Environment) -> Result:
@@ -73,18 +64,8 @@ def _imports(environment: Environment) -> Result:
         (_seconds(_ENTRY, environment, variables), _seconds("import pulumi", environment, variables))
         for _ in range(RUNS)
     ]
-    return Result(
-        name="imports of the entry module / import pulumi",
-        ours=tuple(pair[0] for pair in pairs),
-        theirs=tuple(pair[1] for pair in pairs),
-        unit="s CPU",
-        limit=1.6,
-    )
+    return of_pairs("imports of the entry module / import pulumi", pairs, 1.6, "s CPU")
 
 
 def _seconds(program: str, environment: Environment, variables: dict[str, str]) -> float:
     return cost([[sys.executable, "-c", program]], environment.clone, variables).processor
-
-
-def _base() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}

@@ -1,13 +1,13 @@
 """An `up` that changes nothing, against an `up` of a Pulumi Python program that has nothing in it."""
 
-import os
 import subprocess
 import time
 from pathlib import Path
 
 from e2e.environments import Environment
 
-from benchmarks.result import Result
+from benchmarks.cost import without_pulumi
+from benchmarks.result import Result, of_pairs
 from toolchain import pulumi
 
 _PROJECT = "name: empty\nruntime: python\n"
@@ -19,7 +19,7 @@ def measure(environment: Environment, directory: Path) -> Result:
     """Seconds of wall time of the `pulumi up` process alone, ten of each in turn."""
     empty = _empty(directory / "empty")
     root = environment.clone
-    variables = pulumi.environment(root, _base())
+    variables = pulumi.environment(root, without_pulumi())
     stack_file, _ = pulumi.stack_file(environment.name, root)
     ours = ["pulumi", "up", "--yes", "--stack", environment.name, "--config-file", str(stack_file)]
     theirs = ["pulumi", "up", "--yes", "--stack", "empty"]
@@ -28,17 +28,7 @@ def measure(environment: Environment, directory: Path) -> Result:
     for line, place in ((ours, root), (theirs, empty)):
         _seconds(line, place, variables)
     pairs = [(_seconds(ours, root, variables), _seconds(theirs, empty, variables)) for _ in range(RUNS)]
-    return Result(
-        name="no-op up / no-op up of an empty program",
-        ours=tuple(pair[0] for pair in pairs),
-        theirs=tuple(pair[1] for pair in pairs),
-        unit="s",
-        limit=1.6,
-    )
-
-
-def _base() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
+    return of_pairs("no-op up / no-op up of an empty program", pairs, 1.6)
 
 
 def _empty(directory: Path) -> Path:

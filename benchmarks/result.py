@@ -1,5 +1,6 @@
 """What a benchmark says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -25,3 +26,9 @@ class Result:
 
     def spread(self, runs: tuple[float, ...]) -> str:
         return f"{median(runs):.2f} {self.unit} ({min(runs):.2f} to {max(runs):.2f}, {len(runs)} runs)" if runs else "-"
+
+
+def of_pairs(name: str, pairs: Sequence[tuple[float, float]], limit: float, unit: str = "s") -> Result:
+    """The result of rounds in which ours and theirs were measured in turn."""
+    ours, theirs = zip(*pairs, strict=True)
+    return Result(name=name, ours=ours, theirs=theirs, unit=unit, limit=limit)

@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,15 @@ class Environment:
 
     def down(self) -> None:
         self.pulumi("destroy", "--yes", "--remove")
+
+    @contextmanager
+    def running(self) -> Iterator["Environment"]:
+        """Up for the length of a block."""
+        try:
+            self.up()
+            yield self
+        finally:
+            self.down()
 
     def end(self) -> None:
         """Down, and nothing is left."""

@@ -53,11 +53,8 @@ def contained(there: Ground, scratch: Path, tmp_path_factory: pytest.TempPathFac
         "target": "docker",
     }
     environment.write(**{**settings, **there.settings(settings)})
-    try:
-        environment.up()
+    with environment.running():
         yield environment
-    finally:
-        environment.down()
     left = environment.watchstack("audit")["left"]
     assert left == []
 

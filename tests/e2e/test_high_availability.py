@@ -105,11 +105,8 @@ def many(application: Application, tmp_path_factory: pytest.TempPathFactory) -> 
         grafana=off,
         node_exporter=off,
     )
-    try:
-        environment.up()
+    with environment.running():
         yield environment
-    finally:
-        environment.down()
 
 
 def prepare(copy: Path, expr: str = RULE["expr"]) -> None:

@@ -7,19 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from conftest import seen
 from standins import images, leaks
 from standins.rehearse import ClusterGround
 
 import rules
-from cli.common import make_plan
 from e2e import cluster_faults
 from e2e.environments import FAST_FORWARD, Environment, eventually
+from e2e.in_cluster import ask, reached
 from stacks.plan import Plan
-from stacks.service import Endpoint
-from stacks.targets import live, manifests
+from stacks.targets import manifests
 
 pytestmark = pytest.mark.e2e
 
@@ -48,35 +46,19 @@ def phase5(on_cluster: ClusterGround, scratch: Path, tmp_path_factory: pytest.Te
     heartbeat = {"capture": "heartbeat"}
     settings = {"secrets": {"slack-webhook": {"capture": "slack"}, "heartbeat": heartbeat}}
     environment.hasten(fast_forward=FAST_FORWARD, **settings, **on_cluster.settings({}))
-    try:
-        environment.up()
+    with environment.running():
         yield environment
-    finally:
-        environment.down()
     assert environment.watchstack("audit")["left"] == []
 
 
 @pytest.fixture(scope="module")
 def plan(phase5: Environment, on_cluster: ClusterGround) -> Iterator[Plan]:
-    """The Plan with every service where this machine reaches it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(on_cluster.cluster.kubeconfig))
-        yield live.reached(_planned(phase5))
-
-
-def _planned(environment: Environment) -> Plan:
-    return make_plan(environment.name, stack_file=environment.stack_file)
-
-
-def _get(plan: Plan, service: str, path: str, /, **parameters: str) -> Any:
-    found = plan.find(service)
-    assert found is not None
-    url = plan.url(found, Endpoint(port="http", path=path))
-    return httpx.get(url, params=parameters, trust_env=False, timeout=10).raise_for_status().json()
+    with reached(phase5, on_cluster) as found:
+        yield found
 
 
 def _query(plan: Plan, expr: str) -> list[Any]:
-    found: list[Any] = _get(plan, "prometheus", "/api/v1/query", query=expr)["data"]["result"]
+    found: list[Any] = ask(plan, "prometheus", "/api/v1/query", query=expr)["data"]["result"]
     return found
 
 
@@ -159,9 +141,9 @@ def test_every_recording_rule_returns_data(plan: Plan) -> None:
 def test_logs_of_pods_are_found_by_application_and_namespace(plan: Plan) -> None:
     for attempt in eventually(60):
         with attempt:
-            found = _get(plan, "loki", "/loki/api/v1/label/app/values")["data"]
+            found = ask(plan, "loki", "/loki/api/v1/label/app/values")["data"]
             assert {"phase5-backend", "phase5-frontend", "phase5-reminder-agent", "prometheus", "loki"} <= {*found}
-    line = _get(plan, "loki", "/loki/api/v1/query_range", query='{app="phase5-backend"}', limit="1")
+    line = ask(plan, "loki", "/loki/api/v1/query_range", query='{app="phase5-backend"}', limit="1")
     [stream] = line["data"]["result"]
     assert stream["stream"]["k8s_namespace_name"] == APPLICATIONS
     assert stream["stream"]["system"] == "phase5"
@@ -218,7 +200,7 @@ def _firing(plan: Plan) -> set[str]:
 
 def _told(plan: Plan) -> set[str]:
     """The alerts whose names stand in what Slack would have got."""
-    notes = _get(plan, "capture", "/notifications", path="/slack")
+    notes = ask(plan, "capture", "/notifications", path="/slack")
     return {name for name in OF_THE_CLUSTER for note in notes if name in json.dumps(note["body"])}
 
 
@@ -236,7 +218,7 @@ def test_a_rule_edit_is_one_object_and_live_without_a_restart(
         phase5.up()
         # Which waits until it is in force.
         phase5.watchstack("status")
-        groups = _get(plan, "prometheus", "/api/v1/rules")["data"]["groups"]
+        groups = ask(plan, "prometheus", "/api/v1/rules")["data"]["groups"]
         [query] = [rule["query"] for group in groups for rule in group["rules"] if rule["name"] == "HighResponseTime"]
         assert query == "phase5:http_request_duration:p95 > 2"
         assert _pods(on_cluster) == before
@@ -309,7 +291,7 @@ def test_who_is_in_no_flow_of_the_plan_gets_through_to_nobody(plan: Plan, on_clu
 
 
 def _targets(plan: Plan) -> list[Any]:
-    found: list[Any] = _get(plan, "prometheus", "/api/v1/targets")["data"]["activeTargets"]
+    found: list[Any] = ask(plan, "prometheus", "/api/v1/targets")["data"]["activeTargets"]
     return found
 
 

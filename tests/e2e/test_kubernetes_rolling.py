@@ -4,19 +4,15 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from typing import Any
 
-import httpx
 import pytest
 from standins.rehearse import ClusterGround
 
-from cli.common import make_plan
 from e2e import cluster_faults
 from e2e.environments import Environment, clone, eventually
+from e2e.in_cluster import ask, reached
 from e2e.test_high_availability import prepare
 from stacks.plan import Plan
-from stacks.service import Endpoint
-from stacks.targets import live
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
@@ -50,27 +46,22 @@ def staging(on_cluster: ClusterGround, tmp_path_factory: pytest.TempPathFactory)
     on_cluster.cluster.apply(namespace, cluster_faults.single("drills", spec, namespace=DRILLS, annotations=asking))
     environment.hasten(**settings, loki=off, jaeger=off)
     try:
-        environment.up()
-        yield environment
+        with environment.running():
+            yield environment
     finally:
-        environment.down()
         on_cluster.cluster.ask("DELETE", on_cluster.cluster.path("v1", "Namespace", "", DRILLS))
     assert environment.watchstack("audit")["left"] == []
 
 
 @pytest.fixture(scope="module")
 def plan(staging: Environment, on_cluster: ClusterGround) -> Iterator[Plan]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(on_cluster.cluster.kubeconfig))
-        yield live.reached(make_plan("staging", stack_file=staging.stack_file))
+    with reached(staging, on_cluster) as found:
+        yield found
 
 
 def _told(plan: Plan) -> set[int]:
     """The drills that the receiver was told of as firing."""
-    found = plan.find("capture")
-    assert found
-    url = plan.url(found, Endpoint(port="http", path="/notifications"))
-    notes: list[Any] = httpx.get(url, params={"path": "/discord"}, trust_env=False, timeout=10).json()
+    notes = ask(plan, "capture", "/notifications", path="/discord")
     firing = [json.dumps(note["body"]) for note in notes if "[FIRING" in json.dumps(note["body"])]
     return {int(number) for text in firing for number in re.findall(r"drill-n-(\d+)", text)}
 

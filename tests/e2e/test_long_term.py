@@ -66,11 +66,8 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
             grafana=off,
             node_exporter=off,
         )
-        try:
-            environment.up()
+        with environment.running():
             yield environment
-        finally:
-            environment.down()
 
 
 def _ask(long: Environment, path: str, /, **parameters: str) -> list[dict[str, Any]]:

@@ -107,11 +107,8 @@ def remote(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iter
             grafana=off,
             node_exporter=off,
         )
-        try:
-            environment.up()
+        with environment.running():
             yield environment
-        finally:
-            environment.down()
 
 
 def _found(remote: Environment, query: str) -> dict[str, float]:
