@@ -126,7 +126,9 @@ def test_what_was_changed_at_run_time_alone_is_named(
         pair.processes[name].send_signal(signal.SIGHUP)
         for attempt in eventually(20):
             with attempt:
-                [found] = pair.drift(name)
+                drifted = pair.drift(name)
+                assert drifted
+        [found] = drifted
         assert found.part == name
         assert found.what.startswith(what)
         assert found.detail == detail

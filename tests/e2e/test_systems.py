@@ -18,6 +18,7 @@ import apps
 import catalogue
 from apps import Job
 from catalogue import observe
+from e2e.drills import LOWERED, MEMORY, drilled, fired, not_shown
 from e2e.environments import FAST_FORWARD, Environment, eventually
 from e2e.servers import POSTGRES_USER, asked, postgres, redis
 from toolchain import programs
@@ -34,6 +35,8 @@ NAMED_ELSEWHERE = {
 # A request of Phase 5 passes through more than one service.
 SERVICES = {"phase5": 2}
 SERVERS = {"postgres": 41432, "redis": 41379}
+# The others are drilled in containers, as their documents have them.
+DRILLED = "tdd-project"
 # What a real exporter shows only after an event may be new.
 FEW = 5
 
@@ -45,8 +48,11 @@ def running(
     """One after the other."""
     environment = Environment(request.param, scratch, ("target=local",))
     with ExitStack() as around:
-        real = request.param == "graphmemory"
-        settings = _real_servers(around, tmp_path_factory.mktemp("servers")) if real else {}
+        settings: dict[str, Any] = {}
+        if request.param == "graphmemory":
+            settings = _real_servers(around, tmp_path_factory.mktemp("servers"))
+        elif request.param == DRILLED:
+            settings = {"override": {MEMORY: LOWERED}}
         environment.hasten(fast_forward=FAST_FORWARD, **settings)
         around.callback(environment.end)
         environment.up()
@@ -163,3 +169,44 @@ def _services(running: Environment, trace: str) -> set[str]:
         return set()
     [found] = answer.raise_for_status().json()["data"]
     return {process["serviceName"] for process in found["processes"].values()}
+
+
+@pytest.mark.parametrize("running", [DRILLED], indirect=True)
+def test_every_alert_is_raised_delivered_and_resolved(running: Environment) -> None:
+    answers = drilled({DRILLED: running})
+    assert list(answers[DRILLED]["not_drilled"]) == [MEMORY]
+    assert not_shown(running) == []
+
+
+@pytest.mark.parametrize("running", [DRILLED], indirect=True)
+def test_the_alert_of_the_hosts_memory_is_mailed_and_ends_with_its_threshold(running: Environment) -> None:
+    _mailed(running, "firing")
+    running.hasten(fast_forward=FAST_FORWARD)
+    running.up()
+    _mailed(running, "resolved")
+
+
+def _mailed(running: Environment, state: str) -> None:
+    text = f"MemoryUsageHigh tdd-project/host warning {state}"
+    for attempt in eventually(60):
+        with attempt:
+            assert running.get(9099, "/notifications", path="/email", contains=text)
+
+
+@pytest.mark.parametrize(
+    ("running", "alert", "told"),
+    [
+        ("boss-workflow", "HighErrorRate", {("discord-critical", "discord")}),
+        (
+            "phase5",
+            "AuditLogFailures",
+            {("phase5-agents", "slack"), ("phase5-critical", "slack"), ("phase5-critical", "email")},
+        ),
+        ("tdd-project", "StreamlitDown", {("web-hook", "webhook"), ("web-hook", "email")}),
+    ],
+    indirect=["running"],
+)
+def test_a_test_notification_goes_where_the_alert_would(
+    running: Environment, alert: str, told: set[tuple[str, str]]
+) -> None:
+    assert fired(running, alert) == told

@@ -13,7 +13,7 @@ from e2e.environments import Environment, eventually
 
 pytestmark = pytest.mark.e2e
 
-CASES = yaml.safe_load((Path(__file__).parents[1] / "rules" / "log_cases.yml").read_text())
+CASES = yaml.safe_load((Path(__file__).parents[2] / "rules" / "log_cases.yml").read_text())
 SERVICES = {case["name"]: f"case-{number}" for number, case in enumerate(CASES)}
 # OpenTelemetry's numbers.
 SEVERITIES = {"warn": 13, "error": 17, "fatal": 21}

@@ -91,7 +91,7 @@ def test_selftest_is_green_after_up(contained: Environment) -> None:
 
 
 def test_a_second_up_changes_nothing(contained: Environment) -> None:
-    assert "unchanged" in contained.up("--expect-no-changes")
+    assert "unchanged" in contained.up("--expect-no-changes", preview=True)
     contained.pulumi("refresh", "--yes", "--expect-no-changes")
 
 
@@ -101,7 +101,7 @@ def test_a_rule_edit_is_live_and_no_service_was_touched(
     contained.up()
     before = _started(there)
     edit(ALERTS, CONDITION, CONDITION.replace("> 0", "> 3"))
-    output = contained.up("--diff")
+    output = contained.up("--diff", preview=True)
     assert _query(contained, "RedisErrors").endswith("> 3")
     assert _started(there) == before
     assert "- increase(redis_connection_errors_total" in output, "the preview shows the text that changes"
@@ -270,7 +270,7 @@ def test_images_are_pulled_by_the_digests_of_the_lock_file(contained: Environmen
         pinned = contained.watchstack("pin")["images"]
         assert set(pinned) == set(yaml.safe_load(lock.read_text()))
         assert contained.watchstack("pin", "--check")["changed"] == []
-        output = contained.up("--diff")
+        output = contained.up("--diff", preview=True)
         labels = _containers(there)["prometheus"].labels
         name = f"{there.registry}/prom/prometheus:v3.15.0"
         assert labels["watchstack.image"] == f"{name}@{pinned[name]}"

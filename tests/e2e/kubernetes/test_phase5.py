@@ -13,9 +13,9 @@ from standins import images, leaks
 from standins.rehearse import ClusterGround
 
 import rules
-from e2e import cluster_faults
 from e2e.environments import FAST_FORWARD, Environment, eventually
-from e2e.in_cluster import ask, reached
+from e2e.kubernetes import cluster_faults
+from e2e.kubernetes.in_cluster import ask, reached
 from stacks.plan import Plan
 from stacks.targets import manifests
 
@@ -80,7 +80,7 @@ def test_its_selftest_is_green(phase5: Environment) -> None:
 
 
 def test_a_second_up_changes_nothing(phase5: Environment) -> None:
-    assert "unchanged" in phase5.up("--expect-no-changes")
+    assert "unchanged" in phase5.up("--expect-no-changes", preview=True)
 
 
 def test_three_namespaces_have_what_their_names_say(phase5: Environment, on_cluster: ClusterGround) -> None:

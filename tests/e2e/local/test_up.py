@@ -12,8 +12,8 @@ import psutil
 import pytest
 import yaml
 
-from e2e.conftest import SHORT
 from e2e.environments import OFFSETS, Environment, eventually
+from e2e.local.conftest import SHORT
 
 pytestmark = pytest.mark.e2e
 
@@ -49,7 +49,7 @@ def test_selftest_is_green_after_up(one: Environment) -> None:
 def test_a_second_up_changes_nothing(one: Environment) -> None:
     one.up()
     before = one.pids()
-    assert "10 unchanged" in one.up("--expect-no-changes")
+    assert "10 unchanged" in one.up("--expect-no-changes", preview=True)
     assert one.pids() == before
 
 
@@ -59,7 +59,7 @@ def test_a_rule_edit_is_live_without_a_restart_or_a_missed_scrape(
     one.up()
     before = one.pids()
     edit(ALERTS, CONDITION, CONDITION.replace("> 0", "> 3"))
-    output = one.up()
+    output = one.up(preview=True)
     assert "prometheus updated" in output
     assert _expression(one).endswith("> 3")
     assert one.pids() == before
@@ -74,7 +74,7 @@ def test_a_broken_rule_is_refused_with_file_and_line_and_nothing_changes(
     one.up()
     before, expression = one.pids(), _expression(one)
     edit(ALERTS, CONDITION, CONDITION.replace("> 0", "> > 0"))
-    output = one.up(check=False)
+    output = one.up(check=False, preview=True)
     # The line in the file of the pack. What is deployed has others: an alert of the same file is overridden here.
     lines = (one.clone / ALERTS).read_text().splitlines()
     line = next(number for number, text in enumerate(lines, start=1) if "alert: RedisErrors" in text)
@@ -205,7 +205,7 @@ def test_a_taken_port_is_refused_before_anything_is_made(scratch: Path) -> None:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind(("127.0.0.1", 9090 + OFFSETS["two"]))
         squatter.listen()
-        output = two.up(check=False)
+        output = two.up(check=False, preview=True)
     assert f"port {9090 + OFFSETS['two']} (prometheus http) is taken by pid {os.getpid()}" in output
     assert not two.home.exists()
     two.down()

@@ -21,7 +21,7 @@ from standins import images, rehearse
 from standins.engine import engine
 from standins.leaks import leaks
 from standins.registry import registry
-from standins.rehearse import Ground, ground
+from standins.rehearse import Ground
 
 from e2e.environments import Environment
 
@@ -32,12 +32,6 @@ SMALL = {"loki": {"enabled": False}, "jaeger": {"enabled": False}, "target": "do
 OF_ENVIRONMENT = f"watchstack.environment={NAME}"
 # The run ends before the seventh of more than a dozen operations of a kind has begun, or in one of those before it.
 LAST_KILLED = 14
-
-
-@pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with ground(tmp_path_factory.mktemp("ground") / "own") as found:
-        yield found
 
 
 class Provider:
@@ -110,7 +104,7 @@ def _demand_whole(environment: Environment, there: Ground) -> None:
         state = one.attrs["State"]
         ended = "watchstack.part" in one.labels
         assert (state["Status"], state["ExitCode"]) == ("exited" if ended else "running", 0), one.name
-    environment.up("--skip-preview", "--expect-no-changes")
+    environment.up("--expect-no-changes")
 
 
 @contextmanager
@@ -197,7 +191,7 @@ def _edited(file: Path, text: str) -> Iterator[None]:
 
 
 def _refused(environment: Environment, *words: str) -> str:
-    said = environment.up("--skip-preview", check=False)
+    said = environment.up(check=False)
     missing = [word for word in words if word not in said]
     assert missing == [], said
     assert "Traceback" not in said

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import seen
-from standins.rehearse import Ground, ground
+from standins.rehearse import Ground
 
 from e2e.environments import Environment
 
@@ -20,12 +20,6 @@ Edit = Callable[[Settings, random.Random], Settings]
 
 # An operation of an update is told in its parts as well.
 _PARTS = {"delete-replaced", "create-replacement"}
-
-
-@pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with ground(tmp_path_factory.mktemp("ground") / "own") as found:
-        yield found
 
 
 @pytest.fixture
@@ -132,7 +126,7 @@ def test_what_is_previewed_is_what_is_done(edited: Environment) -> None:
     done: list[set[tuple[str, str]]] = []
     for number, name in enumerate(deck):
         edited.set(_another(edited.settings, EDITS[name][0], chance))
-        previewed, performed = _operations(edited.up("--json"))
+        previewed, performed = _operations(edited.up("--json", preview=True))
         # Each of these takes as long as an edit.
         left = edited.pulumi("preview", "--expect-no-changes", check=False) if number % 5 == 0 else ""
         if previewed != performed or "error:" in left:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from standins.rehearse import ClusterGround
 
-from e2e import cluster_faults
 from e2e.environments import Environment, clone, eventually
-from e2e.in_cluster import ask, reached
+from e2e.kubernetes import cluster_faults
+from e2e.kubernetes.in_cluster import ask, reached
 from e2e.test_high_availability import prepare
 from stacks.plan import Plan
 
