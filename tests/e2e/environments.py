@@ -196,10 +196,10 @@ def _settings(file: Path) -> dict[str, Any]:
 
 
 def eventually(seconds: float) -> Retrying:
-    """`for attempt in eventually(10): with attempt: assert ...`"""
+    """`for attempt in eventually(10): with attempt: assert ...`; `[one] = ...` is waited for as well."""
     return Retrying(
         stop=stop_after_delay(seconds),
         wait=wait_fixed(0.2),
-        retry=retry_if_exception_type((AssertionError, httpx.HTTPError)),
+        retry=retry_if_exception_type((AssertionError, ValueError, httpx.HTTPError)),
         reraise=True,
     )
