@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -53,18 +54,18 @@ class Load:
         """Send to this address until cancelled."""
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(listen.host, listen.host)  # noqa: S104
         async with (
-            # trust_env: a proxy of the environment must not come between.
-            httpx.AsyncClient(
-                base_url=f"http://{host}:{listen.port}",
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-                timeout=TIMEOUT,
-                trust_env=False,
+            # Of all that can send, this one costs the least: half of what a simulated system takes was its own client.
+            aiohttp.ClientSession(
+                f"http://{host}:{listen.port}",
+                connector=aiohttp.TCPConnector(limit=0),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT),
             ) as client,
             asyncio.TaskGroup() as group,
         ):
             await self._schedule(client, group)
 
-    async def _schedule(self, client: httpx.AsyncClient, group: asyncio.TaskGroup) -> None:
+    async def _schedule(self, client: aiohttp.ClientSession, group: asyncio.TaskGroup) -> None:
         now = asyncio.get_running_loop().time
         due = now()
         while True:
@@ -79,16 +80,17 @@ class Load:
                 continue
             group.create_task(self._send(client, self._traffic(self._rng)))
 
-    async def _send(self, client: httpx.AsyncClient, call: Call) -> None:
+    async def _send(self, client: aiohttp.ClientSession, call: Call) -> None:
         self._sent += 1
         self._in_flight += 1
         try:
-            response = await client.request(call.method, call.path, json=call.json, headers=call.headers)
-        except httpx.TransportError as problem:
+            async with client.request(call.method, call.path, json=call.json, headers=call.headers) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as problem:
             _LOG.warning("no answer", extra={"method": call.method, "path": call.path, "error": repr(problem)})
         else:
             if call.answered:
-                call.answered(response)
+                call.answered(httpx.Response(response.status, content=content))
         finally:
             self._in_flight -= 1
 
