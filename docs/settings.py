@@ -73,6 +73,7 @@ KINDS = (
         "a URL without a login",
         ("https://mimir.example.org/api/v1/push", "http://10.0.0.11:8428/api/v1/write"),
     ),
+    Kind("day", settings.Day, "year, month and day", ("2026-12-01",)),
     Kind("bucket", settings.Bucket, "small letters, digits, dashes and dots", ("watchstack", "metrics.example.org")),
     Kind(
         "store",

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -58,6 +59,18 @@ HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
 
 Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 S3Endpoint = Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-]+(:[0-9]{1,5})?$")]
+
+
+def _day(text: str) -> str:
+    # One without quotes comes out of Pulumi as Go prints it.
+    day = text.removesuffix(" 00:00:00 +0000 UTC")
+    try:
+        return date.fromisoformat(day).isoformat()
+    except ValueError as problem:
+        raise ValueError(f"a day is year, month and day, as 2026-12-01: {problem}") from None
+
+
+Day = Annotated[str, AfterValidator(_day)]
 
 # Read while the Plan is made, so that what it says is reviewed with the stack file.
 RepositoryPath = Annotated[str, AfterValidator(_without_steps_back)]
@@ -212,10 +225,24 @@ class Alertmanager(Strict):
     volume: Size = Field("256MB", description="Size of the volume.")
 
 
+class LogBucket(Strict):
+    """Logs go to a bucket of the store of `object_storage`, in place of the volume."""
+
+    name: Bucket = Field(
+        description="The bucket, which must be there, and which no other environment's logs go to: they have no place "
+        "of their own in it."
+    )
+    since: Day = Field(
+        description="The first day, in UTC, whose logs go there. Older ones stay in the volume for as long as they are "
+        "kept; so where there are logs already, it is a day to come."
+    )
+
+
 class Loki(Strict):
     enabled: bool = Field(default=True, description="Run Loki and the log pipeline of the collector.")
     retention: Duration = Field("7d", description="How long log lines are kept. At least 24h.")
     volume: Size = Field("10GB", description="Size of the volume.")
+    bucket: LogBucket | None = Field(default=None, description="A bucket for the logs.")
 
 
 class Jaeger(Strict):
@@ -506,6 +533,8 @@ class Settings(Strict):
             raise ValueError("the label `replica` of external_labels is what replicas of Prometheus are told apart by")
         if self.thanos and not self.object_storage:
             raise ValueError("thanos keeps its samples in a bucket: give `object_storage`")
+        if self.loki.bucket and not self.object_storage:
+            raise ValueError("loki.bucket is of a store: give `object_storage`")
         if self.thanos and THANOS in self.prometheus.remote_write:
             raise ValueError(f"prometheus.remote_write.{THANOS} is the name of the stack's own; call it something else")
         if self.email and self.email.captured and not self.capture.enabled:
@@ -515,6 +544,16 @@ class Settings(Strict):
         if self.fast_forward > 1 and self.lifecycle == "durable":
             raise ValueError("fast_forward is for rehearsals: a `durable` environment judges in real time, with 1")
         return self
+
+
+class _Loader(yaml.SafeLoader):
+    """A day stays text, as it does for Pulumi: one that is in no calendar is then told like any other wrong value."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def stack_file(environment: str) -> Path:
@@ -542,7 +581,7 @@ def from_stack_file(path: Path, environment: str, changes: Mapping[str, str] | N
 def from_text(text: str, path: Path, environment: str, changes: Mapping[str, str] | None = None) -> Settings:
     """Settings of the text of a stack file, which is or will be at `path`."""
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as problem:
         raise Refused(f"{path}: not YAML: {problem}") from None
     config = (document or {}).get("config") or {}

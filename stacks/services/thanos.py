@@ -7,7 +7,8 @@ out, and the querier asks receiver and store. Replicas of Prometheus differ in a
 from dataclasses import replace
 
 from stacks import sizing
-from stacks.service import Endpoint, File, Ground, Limits, Port, SecretFile, Service, Volume, to_yaml
+from stacks.service import Endpoint, File, Ground, Limits, Port, Service, Volume, to_yaml
+from stacks.services import object_storage
 from stacks.services.prometheus import REPLICA
 from stacks.settings import ObjectStorage, Settings, Thanos
 from stacks.sizing import Load
@@ -23,7 +24,6 @@ WRITE = 10908
 # The label without which the receiver brings nothing to a bucket; it says nothing, so queries do not show it.
 _RECEIVER = "receive"
 _BUCKET = "etc/bucket.yml"
-_CREDENTIALS = "secrets/object-storage"
 
 # How much of time a block of the receiver is of, and how long it keeps one that is in the bucket.
 _BLOCK = "2h"
@@ -129,24 +129,12 @@ def _ports(name: str) -> tuple[Port, ...]:
 
 
 def _with_bucket(service: Service, bucket: File, storage: ObjectStorage) -> Service:
-    return replace(
-        service,
-        args=(*service.args, f"--objstore.config-file={_BUCKET}"),
-        # Where its S3 client looks for the access key, which so stands in no file but the secret's.
-        environment=(("AWS_SHARED_CREDENTIALS_FILE", _CREDENTIALS),),
-        files=(bucket,),
-        secrets=(SecretFile(path=_CREDENTIALS, secret=storage.credentials),),
-        outbound=True,
-    )
+    asking = replace(service, args=(*service.args, f"--objstore.config-file={_BUCKET}"), files=(bucket,))
+    return object_storage.reaching(asking, storage)
 
 
 def _bucket(environment: str, storage: ObjectStorage) -> File:
-    config = {
-        "bucket": storage.bucket,
-        "endpoint": storage.endpoint,
-        "insecure": storage.insecure,
-        **({"region": storage.region} if storage.region else {}),
-    }
+    config = {"bucket": storage.bucket, **object_storage.client(storage)}
     # Two compactors over the same blocks would spoil them, so each environment has its own place.
     text = to_yaml({"type": "S3", "prefix": f"{environment}/metrics", "config": config})
     return File(path=_BUCKET, text=text, on_change="restart")

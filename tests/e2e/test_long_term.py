@@ -1,10 +1,11 @@
-"""Two Prometheus, a receiver, a bucket, a store, a querier: replicas are one, and blocks outlive the receiver."""
+"""Two Prometheus, a receiver, a bucket, a store, a querier: replicas are one, and blocks and logs are in the bucket."""
 
 import re
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
                 "heartbeat": {"capture": "heartbeat"},
                 "bucket": {"file": str(place / "key")},
             },
-            loki=off,
+            loki={"bucket": {"name": "watchstack", "since": date(2024, 1, 2)}, "volume": "256MB", "retention": "24h"},
             jaeger=off,
             grafana=off,
             node_exporter=off,
@@ -132,12 +133,28 @@ def test_every_panel_of_its_dashboard_that_may_not_be_empty_has_data(long: Envir
                 assert long.get(9090, "/api/v1/query", query=expr)["data"]["result"], f"{each.panel}: {expr}"
 
 
+def test_logs_are_in_the_bucket_and_found_there_after_a_restart(long: Environment) -> None:
+    stream = {"stream": {"system": "boss-workflow"}, "values": [[str(time.time_ns()), "kept for long"]]}
+    long.post(3100, "/loki/api/v1/push", {"streams": [stream]})
+    httpx.post(long.url(3100, "/flush"), trust_env=False).raise_for_status()
+    before = long.pids()["loki"]
+    psutil.Process(before).terminate()
+    for attempt in eventually(60):
+        with attempt:
+            assert long.pids()["loki"] != before
+            found = long.get(3100, "/loki/api/v1/query_range", query='{system="boss-workflow"}')["data"]["result"]
+            assert [line for each in found for _, line in each["values"]] == ["kept for long"]
+    for attempt in eventually(30):
+        with attempt:
+            assert {name.partition("/")[0] for name in _objects()} == {"fake", "index", "long"}
+    assert not [file for file in (long.home / "loki" / "data" / "chunks").rglob("*") if file.is_file()]
+
+
 def test_the_key_stands_in_the_secret_files_alone(long: Environment) -> None:
     holding = [
         str(file.relative_to(long.home))
         for file in long.home.rglob("*")
         if file.is_file() and SECRET.encode() in file.read_bytes()
     ]
-    assert sorted(holding) == [
-        f"{name}/secrets/object-storage" for name in sorted(thanos.NAMES) if name != thanos.QUERY
-    ]
+    asking = {"loki", *thanos.NAMES} - {thanos.QUERY}
+    assert sorted(holding) == [f"{name}/secrets/object-storage" for name in sorted(asking)]
