@@ -411,7 +411,7 @@ def _health(site: _Site, service: Service) -> dict[str, Any] | None:
     if not images.container(service.product).health:
         return None
     asked = Output.from_input(site.host(service)).apply(lambda host: ["CMD", *containers.health(service, host)])
-    return {"tests": asked, "interval": "10s", "timeout": "5s", "start_period": "30s", "retries": 3}
+    return {"tests": asked, "interval": "30s", "timeout": "5s", "start_period": "30s", "retries": 3}
 
 
 def _labels(labels: Mapping[str, str]) -> list[Any]:

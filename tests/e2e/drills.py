@@ -4,8 +4,6 @@ The systems whose documents ask for Docker are drilled there, Phase 5 in a clust
 """
 
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from conftest import seen
@@ -26,25 +24,18 @@ MEMORY = "tdd-project/MemoryUsageHigh"
 LOWERED = {"threshold": 0.5, "because": "the drill of a host with memory to spare", "seen": seen(MEMORY)}
 
 
-def drilled(environments: Mapping[str, Environment]) -> dict[str, Any]:
-    """The drills of environments by system, each of whose alerts was raised, delivered and resolved."""
-    # At the same time: mostly they wait.
-    with ThreadPoolExecutor() as pool:
-        answers = dict(zip(environments, pool.map(_drilled, environments.values()), strict=True))
-    for name, answer in answers.items():
-        drills = {drill["alert"].partition("/")[2]: drill for drill in answer["drills"]}
-        assert {alert: drill["problem"] for alert, drill in drills.items() if not drill["passed"]} == {}
-        assert (answer["problem"], answer["passed"]) == ("", True)
-        assert set(drills) == set(apps.profile(name).drills)
-        # None is silent, and each is seen where it arrives, but for those that a service of the system takes.
-        assert [alert for alert, drill in drills.items() if drill["inhibited"]] == []
-        elsewhere = {one["name"] for drill in drills.values() for one in drill["channels"] if not one["captured"]}
-        assert elsewhere == ELSEWHERE.get(name, set())
-    return answers
-
-
-def _drilled(environment: Environment) -> Any:
-    return environment.watchstack("drill", "--timeout", "120", check=False)
+def drilled(environment: Environment) -> Any:
+    """The drills of a system, each of whose alerts was raised, delivered and resolved."""
+    answer = environment.watchstack("drill", "--timeout", "120", check=False)
+    drills = {drill["alert"].partition("/")[2]: drill for drill in answer["drills"]}
+    assert {alert: drill["problem"] for alert, drill in drills.items() if not drill["passed"]} == {}
+    assert (answer["problem"], answer["passed"]) == ("", True)
+    assert set(drills) == set(apps.profile(environment.name).drills)
+    # None is silent, and each is seen where it arrives, but for those that a service of the system takes.
+    assert [alert for alert, drill in drills.items() if drill["inhibited"]] == []
+    elsewhere = {one["name"] for drill in drills.values() for one in drill["channels"] if not one["captured"]}
+    assert elsewhere == ELSEWHERE.get(environment.name, set())
+    return answer
 
 
 def not_shown(drilled: Environment) -> list[str]:
@@ -74,13 +65,3 @@ def _has_shown(drilled: Environment, query: PanelQuery) -> bool:
         return bool(drilled.get(3100, "/loki/api/v1/query_range", query=expr, start=start)["data"]["result"])
     span = {"start": str(time.time() - 1800), "end": str(time.time()), "step": "2"}
     return bool(drilled.get(9090, "/api/v1/query_range", query=expr, **span)["data"]["result"])
-
-
-def fired(environment: Environment, alert: str) -> set[tuple[str, str]]:
-    """Receivers and kinds that a test notification of an alert was seen at; nothing of it is left."""
-    answer = environment.watchstack("fire", alert, check=False)
-    assert (answer["problem"], answer["passed"]) == ("", True)
-    assert environment.get(9099, "/notifications", contains="TEST: ")
-    held = environment.get(9093, "/api/v2/alerts", filter='watchstack_drill!=""')
-    assert held == []
-    return {(one["receiver"], one["integration"]) for one in answer["receivers"]}
