@@ -247,9 +247,10 @@ def _preview(name: str, preview: str, room: int) -> list[str]:
     """The text of a preview in a fence that it cannot end, as much of it as there is room for."""
     lines = _COLOUR.sub("", preview).rstrip().splitlines()
     fence = "`" * max(3, 1 + max((len(run) for line in lines for run in re.findall(r"`+", line)), default=0))
-    around = _size(_folded(f"`pulumi preview` of {name}", [fence, fence, ""]))
+    title = f"<code>pulumi preview</code> of {name}"
+    around = _size(_folded(title, [fence, fence, ""]))
     shown = _cut(lines, room - around, f"the job that made the preview of {name} shows all") if lines else ["(empty)"]
-    found = _folded(f"<code>pulumi preview</code> of {name}", [fence, *shown, fence, ""])
+    found = _folded(title, [fence, *shown, fence, ""])
     return found if _size(found) <= room else []
 
 

@@ -45,6 +45,13 @@ def test_a_comment_over_the_limit_is_cut_between_lines_and_says_so(limit: int) -
     assert said.endswith("lines are cut here; `./watchstack diff` shows all.")
 
 
+@pytest.mark.parametrize("width", range(1, 40))
+def test_a_preview_that_is_cut_is_there_wherever_its_lines_end(width: int) -> None:
+    cut = text.markdown("base", [], {"one": ("x" * width + "\n") * 9000}, 5000)
+    assert "<code>pulumi preview</code> of one" in cut
+    assert len(cut.encode()) <= 5000
+
+
 def test_previews_share_what_room_there_is_and_their_fences_are_closed() -> None:
     previews = {"one": "+ a line of the preview\n" * 9000, "two": "~ short\n"}
     said = text.markdown("base", [_changed("one")], previews, 20_000)
