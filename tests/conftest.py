@@ -26,7 +26,7 @@ LEAST = {
 MakePlan = Callable[..., Plan]
 
 # In the names of tests that need an engine or a node: one of each is enough for a machine.
-_CONTAINED = ("docker", "e2e/kubernetes", "test_cluster", "test_engine", "test_images", "test_registry")
+_CONTAINED = ("e2e/docker", "e2e/kubernetes", "test_cluster", "test_engine")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
@@ -44,7 +45,8 @@ def _client(named: str | None, seconds: int = _SECONDS) -> client.ApiClient:
     place = f"context {named!r}" if named else "the current context"
     try:
         wanted = client.Configuration()
-        config.load_kube_config(context=named, client_configuration=wanted)
+        # The client's own default is what the variable said when it was imported.
+        config.load_kube_config(os.environ.get("KUBECONFIG"), named, wanted)
         wanted.retries = Retry(total=0)
         found = client.ApiClient(wanted)
         client.VersionApi(found).get_code(_request_timeout=seconds)

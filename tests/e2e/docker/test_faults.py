@@ -263,9 +263,9 @@ def test_what_fails_halfway_is_told_and_healed_by_the_next_up(faulty: Callable[[
 
     loader = now.clone / "stacks" / "targets" / "loader.sh"
     with _edited(loader, loader.read_text() + "echo no room in the volume >&2\nexit 7\n"):
-        _refused(now, "-loader ended with 7: no room in the volume")
+        _refused(now, f"watchstack-{NAME}-", " ended with 7: no room in the volume")
         # And again, though nothing has changed since.
-        _refused(now, "-loader ended with 7: no room in the volume")
+        _refused(now, f"watchstack-{NAME}-", " ended with 7: no room in the volume")
     now.up()
     _demand_whole(now, there)
 
