@@ -24,7 +24,7 @@ _LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", ".watchstack", "__pycache
 # Offsets that no shipped environment uses, and whose ports meet nobody's.
 OFFSETS = {"one": 12000, "two": 14000, "many": 16500, "remote": 17300, "long": 21000}
 # Of environments in containers: what they publish.
-CONTAINED = {"contained": 18700, "faulty": 18500, "edited": 19500}
+CONTAINED = {"contained": 18700, "faulty": 18500, "edited": 19500, "systems": 22900}
 
 # Targets of few series, asked every two seconds, for a day on little disk.
 SMALL = {
@@ -159,6 +159,11 @@ class Environment:
         """Process ids by service."""
         services = self.watchstack("status", check=False)["services"]
         return {service["service"]: int(service["id"]) for service in services}
+
+    def urls(self) -> dict[str, str]:
+        """Where this machine reaches each service, published or not."""
+        services = self.watchstack("status", check=False)["services"]
+        return {one["service"]: str(httpx.URL(one["url"]).copy_with(path="/")).rstrip("/") for one in services}
 
     def url(self, port: int, path: str) -> str:
         return f"http://127.0.0.1:{port + self.offset}{path}"

@@ -3,26 +3,25 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from standins.rehearse import Ground
 
 import apps
 from e2e.drills import LOWERED, MEMORY, drilled, not_shown
-from e2e.environments import FAST_FORWARD, Environment
+from e2e.environments import CONTAINED, FAST_FORWARD, Environment
 
 pytestmark = pytest.mark.e2e
 
 SYSTEMS = ("lmmc", "graphmemory", "boss-workflow", "tdd-project")
-# Of the systems, what has a page that is looked at here.
-PAGES = {"graphmemory": ["graphmemory-bridge"]}
 
 
 @pytest.fixture(scope="module", params=SYSTEMS)
 def running(request: pytest.FixtureRequest, scratch: Path, there: Ground) -> Iterator[Environment]:
     """One after the other."""
     environment = Environment(request.param, scratch, variables=tuple(there.variables.items()))
-    settings = there.settings({})
-    settings["docker"]["publish"] += ["loki", *PAGES.get(environment.name, ())]
+    # Not those of the same system on the local target, which may be up at this time.
+    settings = {**there.settings({}), "port_offset": CONTAINED["systems"]}
     if environment.name == "tdd-project":
         settings["override"] = {MEMORY: LOWERED}
     environment.hasten(fast_forward=FAST_FORWARD, **settings)
@@ -44,6 +43,7 @@ def test_every_alert_is_raised_delivered_and_resolved(running: Environment) -> N
     drilled(running)
     assert not_shown(running) == []
     if running.name == "graphmemory":
-        heard = {alert["name"] for group in running.get(8001, "/groups") for alert in group["alerts"]}
+        groups = httpx.get(f"{running.urls()['graphmemory-bridge']}/groups", trust_env=False).raise_for_status().json()
+        heard = {alert["name"] for group in groups for alert in group["alerts"]}
         # While it is stopped it hears nothing.
         assert heard >= apps.profile("graphmemory").drills.keys() - {"GraphMemoryAlertBridgeDown"}

@@ -73,14 +73,8 @@ def _started(there: Ground) -> dict[str, tuple[str, str]]:
     }
 
 
-def _urls(contained: Environment) -> dict[str, str]:
-    """Where each service is."""
-    services = contained.watchstack("status", check=False)["services"]
-    return {one["service"]: str(httpx.URL(one["url"]).copy_with(path="/")).rstrip("/") for one in services}
-
-
 def _query(contained: Environment, alert: str) -> str:
-    answer = httpx.get(f"{_urls(contained)['prometheus']}/api/v1/rules", trust_env=False).json()
+    answer = httpx.get(f"{contained.urls()['prometheus']}/api/v1/rules", trust_env=False).json()
     rules = [rule for group in answer["data"]["groups"] for rule in group["rules"]]
     return next(str(rule["query"]) for rule in rules if rule["name"] == alert)
 
@@ -143,7 +137,7 @@ def test_containers_of_others_are_scraped_and_their_lines_kept_by_their_labels(
         lines = {"query": '{service_name="shop"} |= "shop is open"'}
         for attempt in eventually(60):
             with attempt:
-                urls = _urls(contained)
+                urls = contained.urls()
                 found = httpx.get(f"{urls['prometheus']}/api/v1/query", params=query, trust_env=False).json()
                 assert [one["value"][1] for one in found["data"]["result"]] == ["7"]
                 found = httpx.get(f"{urls['loki']}/loki/api/v1/query_range", params=lines, trust_env=False).json()
@@ -229,7 +223,7 @@ def test_a_secret_is_nowhere_but_in_its_file(there: Ground, contained: Environme
 
 
 def _pages(contained: Environment) -> Iterator[tuple[str, str, str]]:
-    urls = _urls(contained)
+    urls = contained.urls()
     for path in ("api/v1/status/config", "api/v1/status/flags", "metrics"):
         yield "prometheus", path, f"{urls['prometheus']}/{path}"
     for path in ("api/v2/status", "metrics"):
