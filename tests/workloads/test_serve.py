@@ -76,7 +76,9 @@ def test_application_drives_itself_and_stops_with_requests_under_way(tmp_path: P
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert "task created" in {line["message"] for line in lines}
     assert {"time", "level", "message", "logger", "service"} <= set.intersection(*(set(line) for line in lines))
-    assert not [line for line in lines if line["level"] == "error" or "traceback" in line]
+    # One call of the AI in a hundred fails whatever happens.
+    assert {line["message"] for line in lines if line["level"] == "error"} <= {"AI call failed"}
+    assert not [line for line in lines if "traceback" in line]
 
 
 def test_capture_starts_and_stops(tmp_path: Path) -> None:
