@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from e2e.environments import Environment, clone
+from e2e.environments import Environment, clone, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -21,7 +21,9 @@ def test_an_environment_of_a_pull_request_goes_when_its_time_is_over(tmp_path: P
         environment.up()
         processes = environment.supervisor.pids()
         environment.stack_file.unlink()
-        assert _reaped(environment, "--dry-run") == {"two": "over"}
+        for attempt in eventually(10):
+            with attempt:
+                assert _reaped(environment, "--dry-run") == {"two": "over"}
         assert environment.home.exists()
         assert _reaped(environment) == {"two": "removed"}
         assert not [pid for pid in processes if psutil.pid_exists(pid)]
