@@ -398,6 +398,11 @@ class Kubernetes(Strict):
         "`kubectl get endpointslices` shows it.",
     )
     ingress: Ingress | None = Field(default=None, description="What people reach without a port-forward.")
+    adopt: bool = Field(
+        default=False,
+        description="For one `up`: what is in the cluster, and not in the state, becomes the environment's own, as "
+        "after a state that was lost. What somebody else set in it is overwritten.",
+    )
 
 
 class Dashboards(Strict):

@@ -45,9 +45,12 @@ def deploy(plan: Plan) -> None:
     for line in there.lost:
         pulumi.log.warn(line)
     pulumi.export("data", containers.fate(plan))
+    adopting = plan.settings.kubernetes.adopt or None
     provider = kubernetes.Provider(
         "cluster",
         context=plan.settings.kubernetes.context,
+        upsert_existing_objects=adopting,
+        enable_patch_force=adopting,
         enable_server_side_apply=True,
         enable_config_map_mutable=True,
         enable_secret_mutable=True,

@@ -134,6 +134,9 @@ def _claims(plan: Plan, service: Service) -> Iterator[Object]:
     for volume in service.volumes:
         made = _mine(plan, service, "v1", "PersistentVolumeClaim", pods.claim(service.name, volume.path))
         spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": pods.quantity(volume.size)}}}
+        if plan.settings.kubernetes.adopt:
+            # The provider waits until a new claim has no pod yet, where the class binds with the first one.
+            made["metadata"]["annotations"] = {"pulumi.com/skipAwait": "true"}
         yield {**made, "spec": {**spec, **({"storageClassName": kind} if kind else {})}}
 
 

@@ -204,6 +204,14 @@ def test_volumes_are_claims_that_can_grow(on_a_cluster: MakePlan) -> None:
     assert "volumeClaimTemplates" not in str(_of(large, "StatefulSet"))
 
 
+def test_only_claims_that_are_taken_over_are_not_waited_for(on_a_cluster: MakePlan) -> None:
+    for adopt, expected in ((False, {}), (True, {"pulumi.com/skipAwait": "true"})):
+        claims = _of(on_a_cluster(kubernetes={"adopt": adopt}), "PersistentVolumeClaim").values()
+        assert claims
+        for claim in claims:
+            assert claim["metadata"].get("annotations", {}) == expected
+
+
 def test_a_way_in_leads_to_one_page(on_a_cluster: MakePlan) -> None:
     way_in = {"domain": "grafana.example.org", "tls": "grafana-tls", "class": "nginx"}
     plan = on_a_cluster(kubernetes={"ingress": way_in})

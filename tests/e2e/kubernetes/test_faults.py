@@ -133,3 +133,22 @@ def test_a_killed_run_is_healed_by_the_next(faulty: Environment) -> None:
         os.killpg(run.pid, signal.SIGKILL)
     faulty.up()
     assert "unchanged" in faulty.up("--expect-no-changes")
+
+
+def test_a_lost_state_is_told_and_the_environment_taken_over(faulty: Environment, on_cluster: ClusterGround) -> None:
+    faulty.up()
+    before = _claims(on_cluster)
+    faulty.pulumi("stack", "rm", "--yes", "--force")
+    _refused(faulty, "already exists", seconds=120)
+    _with(faulty, kubernetes={"adopt": True})
+    faulty.up()
+    _with(faulty, kubernetes={"adopt": False})
+    faulty.up()
+    assert "unchanged" in faulty.up("--expect-no-changes")
+    assert _claims(on_cluster) == before
+
+
+def _claims(there: ClusterGround) -> dict[str, str]:
+    """The volumes of the environment, by name: another id is another volume."""
+    path = "/api/v1/persistentvolumeclaims?labelSelector=watchstack.environment%3Dfaulty"
+    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in there.cluster.ask("GET", path)["items"]}
