@@ -39,11 +39,8 @@ def edited(there: Ground, scratch: Path, secret: Path) -> Iterator[Environment]:
         "target": "docker",
     }
     environment.write(**settings, **there.settings(settings))
-    try:
-        environment.up("--skip-preview")
+    with environment.running():
         yield environment
-    finally:
-        environment.down()
     assert environment.watchstack("audit")["left"] == []
 
 

