@@ -165,9 +165,19 @@ def _well(one: Container) -> bool:
 
 
 def failing(environment: str, host: str | None) -> list[str]:
-    """The services of an environment that should run and do not, each with what it said last."""
-    services = [one for one in _all(_client(host), environment) if PART not in one.labels and one.status != "running"]
-    return [f"{one.name} is {one.status}:\n{one.logs(tail=_LINES).decode(errors='replace')}" for one in services]
+    """The services of an environment that do not run, or did not without restarts, each with what it said last."""
+    services = [one for one in _all(_client(host), environment) if PART not in one.labels]
+    return [
+        f"{one.name} is {_how(one)}:\n{one.logs(tail=_LINES).decode(errors='replace')}"
+        for one in services
+        if _how(one) != "running"
+    ]
+
+
+def _how(one: Container) -> str:
+    """Its status. What ends again and again runs in between, and is seen by its restarts."""
+    restarts = one.attrs["RestartCount"]
+    return f"{one.status} after {restarts} restart{'s' * (restarts > 1)}" if restarts else str(one.status)
 
 
 def reached(plan: Plan) -> Plan:
