@@ -166,11 +166,11 @@ def _well(one: Container) -> bool:
 
 def failing(environment: str, host: str | None) -> list[str]:
     """The services of an environment that do not run, or did not without restarts, each with what it said last."""
-    services = [one for one in _all(_client(host), environment) if PART not in one.labels]
+    services = [(one, _how(one)) for one in _all(_client(host), environment) if PART not in one.labels]
     return [
-        f"{one.name} is {_how(one)}:\n{one.logs(tail=_LINES).decode(errors='replace')}"
-        for one in services
-        if _how(one) != "running"
+        f"{one.name} is {how}:\n{one.logs(tail=_LINES).decode(errors='replace')}"
+        for one, how in services
+        if how != "running"
     ]
 
 
