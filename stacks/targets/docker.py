@@ -169,13 +169,12 @@ def _loaders(
     """What puts files into the volumes. Secrets have one of their own: beside one, the provider hides every upload."""
     made = []
     if service.files or service.volumes:
-        uploads = [_upload(service, file.path, file.text) for file in service.files]
+        texts = {file.path: file.text for file in service.files}
         kept = [volume.path for volume in service.volumes]
         open_to_read = {path: volume for path, volume in volumes.items() if path != "secrets"}
-        made.append(_loader(site, service, unit, LOADER, open_to_read, uploads, kept))
+        made.append(_loader(site, service, unit, LOADER, open_to_read, _upload(service, "etc", texts), kept))
     if service.secrets:
-        given = secrets.given(site.plan, service).items()
-        locked = [_upload(service, path, Output.secret(text), owner=containers.user(service)) for path, text in given]
+        locked = _upload(service, "secrets", secrets.given(site.plan, service))
         generated = [f"{secret.secret}={secret.path}" for secret in service.secrets if secret.generated]
         own = {path: volume for path, volume in volumes.items() if path == "secrets"}
         made.append(_loader(site, service, unit, LOCKSMITH, own, locked, generated))
@@ -194,35 +193,28 @@ def _loader(
     """Uploads go into the volumes, so that a secret is in no layer of a container, and in no argument."""
     mounts = [_mount(volume, containers.directory(service.name, path)) for path, volume in volumes.items()]
     generates = any("=" in word for word in words)
-    script = {"file": "/load.sh", "content": containers.script("loader.sh"), "permissions": "0555"}
     return _one_shot(
         site,
         service,
         part,
         site.options(unit),
-        command=["sh", "/load.sh", containers.user(service), *words],
+        entrypoints=["sh", "-c", containers.script("loader.sh"), part],
+        command=[containers.user(service), *words],
         user="0:0",
         working_dir=containers.directory(service.name),
         capabilities={"drops": ["ALL"], "adds": ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"]},
         network_mode="none",
-        uploads=[script, *uploads],
+        uploads=uploads,
         volumes=mounts + ([_mount(site.generated, GENERATED)] if generates else []),
     )
 
 
-def _upload(service: Service, path: str, text: Input[str], owner: str | None = None) -> dict[str, Input[str]]:
-    """A file of a service; with an owner, uid:gid, one that nobody else may read."""
-    upload = {"file": _new(service, path), "content": text}
-    if owner is None:
-        return {**upload, "permissions": "0644"}
-    uid, _, gid = owner.partition(":")
-    return {**upload, "permissions": "0400", "owner": uid, "group": gid}
-
-
-def _new(service: Service, path: str) -> str:
-    """Where the loader finds a file, in the volume that it belongs in."""
-    volume, _, rest = path.partition("/")
-    return containers.directory(service.name, f"{volume}/.new/{rest}")
+def _upload(service: Service, volume: str, texts: Mapping[str, str]) -> list[dict[str, Input[str]]]:
+    """What a volume shall hold, by path in the service's directory, where the loader finds it; nothing of nothing."""
+    bundle = containers.bundle({path.removeprefix(f"{volume}/"): text for path, text in texts.items()})
+    content = Output.secret(bundle) if volume == "secrets" else bundle
+    at = containers.directory(service.name, f"{volume}/.bundle")
+    return [{"file": at, "content": content, "permissions": "0400"}] if texts else []
 
 
 def _container(

@@ -1,4 +1,4 @@
-# Puts what was uploaded into `.new` in place of a service's files, each whole or not at all, and removes the others.
+# Puts the files of a bundle in place of a service's files, each whole or not at all, and removes the others.
 # In: uid:gid of the service, then NAME=PATH for each secret that is made here, and a directory for each volume.
 set -eu
 owner=$1
@@ -14,15 +14,25 @@ generate() {
   fi
 }
 
+# Before each file is a line with its bytes, its digest and its path, and after it a line break that is not its own.
+# One read of a file brings all that is asked for, and `read` takes no more than a line: each begins where the last ended.
+unpack() {
+  while read -r _ bytes _ path; do
+    mkdir -p "$(dirname ".new/$path")"
+    { [ "$bytes" = 0 ] || dd bs="$bytes" count=1 status=none; } >".new/$path"
+    read -r _
+  done <.bundle
+  rm .bundle
+}
+
+rm -rf etc/.new secrets/.new
 for wanted in "$@"; do
   case $wanted in
     *=*)
       generate "${wanted%%=*}"
       new="secrets/.new/${wanted#*=secrets/}"
       mkdir -p "$(dirname "$new")"
-      cp "/generated/${wanted%%=*}" "$new"
-      chown "$owner" "$new"
-      chmod 0400 "$new"
+      (umask 077 && cp "/generated/${wanted%%=*}" "$new")
       ;;
     *)
       chown "$owner" "$wanted"
@@ -34,6 +44,13 @@ done
 for top in etc secrets; do
   [ -d "$top" ] || continue
   mkdir -p "$top/.new"
+  if [ -e "$top/.bundle" ]; then
+    (cd "$top" && umask 077 && unpack)
+  fi
+  case $top in
+    etc) find etc/.new -type f -exec chmod 0644 {} \; ;;
+    secrets) find secrets/.new -type f -exec chown "$owner" {} \; -exec chmod 0400 {} \; ;;
+  esac
   (cd "$top" && find . -type f -not -path './.new/*' -not -path ./.loaded) | while read -r path; do
     [ -e "$top/.new/$path" ] || rm "$top/$path"
   done

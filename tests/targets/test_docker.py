@@ -177,24 +177,26 @@ def test_only_who_needs_it_has_a_way_outside(on_docker: MakePlan, deployed: Depl
     assert front == {"alertmanager", "grafana", "prometheus"}
 
 
-def test_a_secret_is_in_the_upload_of_a_file_of_its_owner_and_nowhere_else(
+def test_a_secret_is_in_an_upload_that_nobody_else_may_read_and_nowhere_else(
     on_docker: MakePlan, deployed: Deployed
 ) -> None:
     mocks = deployed(on_docker(secrets={"discord-webhook": {"secure": SECRET}}))
     places = {name for name, one in mocks.of(CONTAINER).items() if SECRET in json.dumps(one)}
     assert places == {"alertmanager-secrets"}
-    uploads = mocks.of(CONTAINER)["alertmanager-secrets"]["uploads"]
-    (upload,) = [one for one in uploads if SECRET in one["content"]]
-    assert (upload["permissions"], upload["owner"], upload["group"]) == ("0400", "65534", "65534")
-    assert upload["file"] == "/watchstack/alertmanager/secrets/.new/discord-webhook"
+    loader = mocks.of(CONTAINER)["alertmanager-secrets"]
+    (upload,) = loader["uploads"]
+    assert (upload["permissions"], upload["file"]) == ("0400", "/watchstack/alertmanager/secrets/.bundle")
+    assert f"discord-webhook\n{SECRET}\n" in upload["content"]
+    assert loader["command"] == ["65534:65534"]
 
 
 def test_a_generated_secret_is_made_on_the_engine_and_is_in_no_state(on_docker: MakePlan, deployed: Deployed) -> None:
     made = deployed(on_docker()).of(CONTAINER)
-    assert made["grafana-secrets"]["command"][2:] == ["472:0", "grafana-admin=secrets/grafana-admin"]
-    assert [upload["file"] for upload in made["grafana-secrets"]["uploads"]] == ["/load.sh"]
-    assert made["grafana-loader"]["command"][2:] == ["472:0", "data"]
-    assert not [upload for upload in made["grafana-loader"]["uploads"] if "secrets/" in upload["file"]]
+    assert made["grafana-secrets"]["command"] == ["472:0", "grafana-admin=secrets/grafana-admin"]
+    assert made["grafana-secrets"]["uploads"] == []
+    assert made["grafana-loader"]["command"] == ["472:0", "data"]
+    (upload,) = made["grafana-loader"]["uploads"]
+    assert upload["file"] == "/watchstack/grafana/etc/.bundle"
 
 
 def _edited(before: Plan, after: Plan, deployed: Deployed) -> set[str]:
@@ -293,8 +295,6 @@ def test_the_state_tells_where_a_resource_is_named_and_little_else_of_this_machi
 
 def test_scripts_go_without_their_comments(on_docker: MakePlan, deployed: Deployed) -> None:
     made = deployed(on_docker()).of(CONTAINER)
-    settle = made["prometheus-settle"]["entrypoints"][2]
-    load = next(one["content"] for one in made["prometheus-loader"]["uploads"] if one["file"] == "/load.sh")
-    for script in (settle, load):
+    for script in (made["prometheus-settle"]["entrypoints"][2], made["prometheus-loader"]["entrypoints"][2]):
         assert script.startswith("set -eu\n")
         assert not [line for line in script.splitlines() if not line.strip() or line.lstrip().startswith("#")]

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import tarfile
 from collections.abc import Callable, Iterator
@@ -99,6 +100,7 @@ def test_a_rule_edit_is_live_and_no_service_was_touched(
     assert _query(contained, "RedisErrors").endswith("> 3")
     assert _started(there) == before
     assert "- increase(redis_connection_errors_total" in output, "the preview shows the text that changes"
+    assert re.search(r"\+ ==> \d+ [0-9a-f]{8} rules/boss-workflow/v1/alerts.yml", output), "and the file that it is in"
     assert "+-2 replaced" in output
     assert "++ docker:index:Container prometheus " not in output
 
@@ -112,7 +114,7 @@ def test_a_dashboard_is_a_file_of_grafanas_alone(contained: Environment) -> None
     finally:
         contained.set(settings)
     assert "grafana-loader" in output
-    assert "/watchstack/grafana/etc/.new/dashboards/boss-workflow/boss-workflow.json" in output
+    assert " dashboards/boss-workflow/boss-workflow.json" in output
 
 
 def test_containers_of_others_are_scraped_and_their_lines_kept_by_their_labels(
