@@ -129,7 +129,7 @@ def _state(environment: Environment) -> Mapping[str, Any]:
 
 def _size(environment: Environment) -> Result:
     """Bytes of the file that Pulumi keeps, and of the files as they are rendered."""
-    (kept,) = (environment.clone / ".watchstack" / "state" / ".pulumi" / "stacks").glob(f"*/{_NAME}.json")
+    (kept,) = (environment.clone / ".watchstack" / "state" / ".pulumi" / "stacks").glob(f"*/{_NAME}.json.zst")
     rendered = environment.clone / "rendered"
     environment.watchstack("render", "--out", str(rendered))
     deployed = sum(file.stat().st_size for file in rendered.rglob("*") if file.is_file())

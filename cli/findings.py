@@ -137,8 +137,8 @@ def passphrase(root: Path = ROOT) -> Finding:
         return Finding(part=part, state="wrong", detail=f"PULUMI_CONFIG_PASSPHRASE_FILE: no file {file}", mend=mend)
     own = root / ".watchstack"
     there = (own / "passphrase").is_file()
-    if not there and (stacks := [path.stem for path in own.glob("state/.pulumi/stacks/*/*.json")]):
-        detail = f"{own / 'passphrase'} is gone, and the states of {', '.join(sorted(stacks))} are locked with it"
+    if not there and (stacks := interrupted.stacks(own / "state")):
+        detail = f"{own / 'passphrase'} is gone, and the states of {', '.join(stacks)} are locked with it"
         mend = "put it back from a copy; without one: `rm -r .watchstack/state`, and end what runs by hand"
         return Finding(part=part, state="wrong", detail=detail, mend=mend)
     return Finding(part=part, state="well", detail="of this clone" if there else "made with the first environment")

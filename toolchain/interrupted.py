@@ -4,6 +4,7 @@ It is seen by the files of a state that this machine keeps: the lock of a proces
 begun and not ended, or a history whose last run failed. A state that is kept elsewhere has to be told by its user.
 """
 
+import gzip
 import json
 import socket
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,8 @@ from typing import Any
 import psutil
 
 _FILES = "file://"
+# The names of what Pulumi writes end so: compressed where toolchain/pulumi.py or a user has it do that.
+_FORMS = (".json", ".json.gz", ".json.zst")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,7 @@ def find(backend: str, project: str, stack: str) -> Interrupted | None:
         return None
     begun = [datetime.fromisoformat(lock["timestamp"]) for lock in locks]
     begun += [datetime.fromtimestamp(run["startTime"], UTC) for run in _failed(state / "history" / project / stack)]
-    if not begun and not _pending(stacks / f"{stack}.json"):
+    if not begun and not any(_pending(file) for file in _files(stacks, stack)):
         return None
     empty = [file for file in stacks.glob(f"{stack}.json*.attrs") if file.stat().st_size == 0]
     torn = (*empty, *stacks.glob(f"{stack}.json*.tmp"))
@@ -88,6 +91,13 @@ def holder(backend: str, project: str, stack: str) -> Holder | None:
         host=held["hostname"],
         pid=held["pid"],
         since=datetime.fromisoformat(held["timestamp"]).astimezone(UTC),
+    )
+
+
+def stacks(state: Path) -> list[str]:
+    """The names of the stacks whose state is in a directory."""
+    return sorted(
+        {file.name.partition(".json")[0] for place in state.glob(".pulumi/stacks/*") for file in _files(place, "*")}
     )
 
 
@@ -158,7 +168,7 @@ def _lives(lock: Mapping[str, Any]) -> bool:
 
 def _failed(history: Path) -> Iterator[Mapping[str, Any]]:
     """The runs after the last one that succeeded, newest first."""
-    for file in sorted(history.glob("*.history.json"), reverse=True):
+    for file in sorted(_files(history, "*.history"), reverse=True):
         run = _read(file)
         if run["result"] == "succeeded":
             return
@@ -166,10 +176,26 @@ def _failed(history: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _pending(state: Path) -> bool:
-    latest = _read(state)["checkpoint"].get("latest") if state.exists() else None
+    latest = _read(state)["checkpoint"].get("latest")
     return bool(latest and latest.get("pending_operations"))
 
 
+def _files(place: Path, name: str) -> list[Path]:
+    return [file for form in _FORMS for file in place.glob(f"{name}{form}")]
+
+
 def _read(file: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads(plain(file))
+    return content
+
+
+def plain(file: Path) -> bytes:
+    """What a file of a state holds, however it is compressed."""
+    content = file.read_bytes()
+    if file.suffix == ".gz":
+        return gzip.decompress(content)
+    if file.suffix == ".zst":
+        import zstandard  # noqa: PLC0415 - not before an environment is there
+
+        return zstandard.ZstdDecompressor().decompressobj().decompress(content)
     return content

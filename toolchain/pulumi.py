@@ -51,6 +51,9 @@ def environment(root: Path = ROOT, base: Mapping[str, str] = os.environ) -> dict
     env = {name: value for name, value in base.items() if name != "PYTHONDONTWRITEBYTECODE"}
     # pydantic would look for plugins in every installed package, at each of the four starts of Python in an update.
     env |= {"PULUMI_SKIP_UPDATE_CHECK": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+    # Pulumi writes the whole state twice for each resource that it touches: a megabyte and more, mostly dashboards.
+    if "PULUMI_DIY_BACKEND_GZIP" not in env:
+        env.setdefault("PULUMI_DIY_BACKEND_ZSTD", "true")
     # The language host of the build takes the first python3 on PATH, whatever Pulumi.yaml says.
     path = [str(Path(sys.executable).parent), env.get("PATH", os.defpath)]
     engine = find("pulumi")
@@ -256,9 +259,9 @@ def tidy(root: Path = ROOT) -> None:
     A stack file with secrets in it can be read with its passphrase alone: then everything stays.
     """
     own = root / ".watchstack"
-    stacks = [*(own / "state").glob(".pulumi/stacks/*/*.json"), *own.glob("run/*"), *own.glob("rehearsal/*")]
+    there = [*interrupted.stacks(own / "state"), *own.glob("run/*"), *own.glob("rehearsal/*")]
     encrypted = [file for file in (root / "stacks" / "env").glob("Pulumi.*.yaml") if _SALT in _top_level(file)]
-    if not stacks and not encrypted:
+    if not there and not encrypted:
         shutil.rmtree(own, ignore_errors=True)
 
 

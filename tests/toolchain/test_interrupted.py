@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import socket
@@ -7,16 +8,23 @@ from typing import Any
 
 import psutil
 import pytest
+import zstandard
 
-from toolchain.interrupted import find, holder, known
+from toolchain.interrupted import find, holder, known, stacks
 
 ENGINE = {"type": "pulumi:providers:docker", "id": "p", "inputs": {"host": "unix:///run/engine.sock"}}
 BEGUN = datetime(2026, 11, 28, 16, 31, 59, tzinfo=UTC)
 
 
+FORMS = ("json", "json.gz", "json.zst")
+forms = pytest.mark.parametrize("form", FORMS)
+
+
 def write(path: Path, content: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    text = json.dumps(content).encode()
+    compress = {".gz": gzip.compress, ".zst": zstandard.ZstdCompressor(write_content_size=False).compress}
+    path.write_bytes(compress.get(path.suffix, bytes)(text))
 
 
 def lock(state: Path, *, pid: int, hostname: str = socket.gethostname(), at: datetime = BEGUN) -> None:
@@ -24,12 +32,12 @@ def lock(state: Path, *, pid: int, hostname: str = socket.gethostname(), at: dat
     write(state / ".pulumi" / "locks" / "organization" / "watchstack" / "dev" / "one.json", content)
 
 
-def history(state: Path, *results: str) -> None:
+def history(state: Path, *results: str, form: str = "json") -> None:
     """One run a minute."""
     for number, result in enumerate(results):
         start = int((BEGUN + timedelta(minutes=number)).timestamp())
         run = {"kind": "update", "startTime": start, "result": result}
-        write(state / ".pulumi" / "history" / "watchstack" / "dev" / f"dev-{start}.history.json", run)
+        write(state / ".pulumi" / "history" / "watchstack" / "dev" / f"dev-{start}.history.{form}", run)
 
 
 def gone() -> int:
@@ -73,16 +81,18 @@ def test_a_run_that_is_under_way_is_left_alone(tmp_path: Path, host: str) -> Non
     assert find(f"file://{tmp_path}", "watchstack", "dev") is None
 
 
-def test_runs_that_failed_count_from_the_first_after_one_that_succeeded(tmp_path: Path) -> None:
-    history(tmp_path, "failed", "succeeded", "failed", "failed")
+@forms
+def test_runs_that_failed_count_from_the_first_after_one_that_succeeded(tmp_path: Path, form: str) -> None:
+    history(tmp_path, "failed", "succeeded", "failed", "failed", form=form)
     found = find(f"file://{tmp_path}", "watchstack", "dev")
     assert found is not None
     assert found.since == BEGUN + timedelta(minutes=2)
 
 
-def test_operations_that_were_begun_are_enough(tmp_path: Path) -> None:
+@forms
+def test_operations_that_were_begun_are_enough(tmp_path: Path, form: str) -> None:
     pending = {"pending_operations": [{"type": "creating", "resource": {}}]}
-    write(tmp_path / ".pulumi" / "stacks" / "watchstack" / "dev.json", {"checkpoint": {"latest": pending}})
+    write(tmp_path / ".pulumi" / "stacks" / "watchstack" / f"dev.{form}", {"checkpoint": {"latest": pending}})
     found = find(f"file://{tmp_path}", "watchstack", "dev")
     assert found is not None
     assert (found.since, found.locks, found.torn) == (None, (), ())
@@ -138,3 +148,12 @@ def test_who_is_at_a_stack_is_read_from_its_lock(tmp_path: Path) -> None:
 def test_nobody_is_at_a_stack_whose_lock_is_of_a_process_that_is_no_more(tmp_path: Path) -> None:
     lock(tmp_path, pid=gone())
     assert holder(f"file://{tmp_path}", "watchstack", "dev") is None
+
+
+def test_stacks_are_known_by_their_states_however_those_are_compressed(tmp_path: Path) -> None:
+    place = tmp_path / ".pulumi" / "stacks" / "watchstack"
+    for name in ("one.json", "two.json.gz", "pr-3.json.zst", "one.json.zst"):
+        write(place / name, {})
+    for name in ("gone.json.bak", "gone.json.zst.bak", "gone.json.zst.attrs"):
+        (place / name).touch()
+    assert stacks(tmp_path) == ["one", "pr-3", "two"]

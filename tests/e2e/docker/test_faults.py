@@ -25,6 +25,7 @@ from standins.registry import registry
 from standins.rehearse import Ground
 
 from e2e.environments import Environment
+from toolchain import interrupted
 
 pytestmark = pytest.mark.e2e
 
@@ -334,7 +335,7 @@ def test_a_registry_with_a_password(faulty: Callable[[], Environment], there: Gr
         said |= {"up": now.up("--json")}
         _demand_whole(now, there)
         state = now.clone / ".watchstack" / "state"
-        said |= {str(file.relative_to(state)): file.read_bytes() for file in state.rglob("*") if file.is_file()}
+        said |= {str(file.relative_to(state)): interrupted.plain(file) for file in state.rglob("*") if file.is_file()}
         said |= {str(one.name): json.dumps(one.attrs) for one in there.client.containers.list(all=True)}
         assert leaks(password, said) == []
         now.pulumi("destroy", "--yes")
