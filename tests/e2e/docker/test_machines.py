@@ -28,6 +28,7 @@ pytestmark = pytest.mark.e2e
 
 NAME = "machines"
 MACHINE = "web-1"
+OWN: dict[str, str | list[str] | bool] = {"label": f"watchstack.environment={NAME}"}
 AGENTS = {"cadvisor": "cadvisor", "node-exporter": "node_exporter", "otel-collector": "otelcol"}
 
 
@@ -52,11 +53,10 @@ def _copy(name: str, of: docker.DockerClient, to: docker.DockerClient) -> None:
 
 
 def _left(client: docker.DockerClient) -> list[str]:
-    own: dict[str, str | list[str] | bool] = {"label": f"watchstack.environment={NAME}"}
     found: list[Container | Network | Volume] = [
-        *client.containers.list(all=True, filters=own),
-        *client.networks.list(filters=own),
-        *client.volumes.list(filters=own),
+        *client.containers.list(all=True, filters=OWN),
+        *client.networks.list(filters=OWN),
+        *client.volumes.list(filters=OWN),
     ]
     return [str(one.name) for one in found]
 
@@ -178,3 +178,33 @@ def test_an_agent_that_was_removed_is_made_anew(watching: Environment, far: tupl
     far[1].client.containers.get(f"watchstack-{NAME}-node-exporter-{MACHINE}").remove(force=True)
     watching.up("--refresh")
     assert far[1].client.containers.get(f"watchstack-{NAME}-node-exporter-{MACHINE}").status == "running"
+
+
+def test_a_machine_that_is_gone_for_ever_is_forgotten(
+    watching: Environment, there: Ground, far: tuple[Elsewhere, Engine]
+) -> None:
+    """Its engine is not asked any more: that here still has everything, and it comes back at the end."""
+    settings, before = watching.settings, _left(far[1].client)
+    docker_settings = {key: value for key, value in settings["docker"].items() if key not in ("hosts", "agents_at")}
+    provider = f"urn:pulumi:{NAME}::watchstack::pulumi:providers:docker::engine-{MACHINE}"
+    try:
+        watching.set({**settings, "docker": docker_settings})
+        watching.pulumi("state", "delete", "--yes", "--force", "--target-dependents", provider)
+        watching.up()
+        assert _left(far[1].client) == before
+        assert not [name for name in _left(there.client) if MACHINE in name]
+        assert MACHINE not in watching.pulumi("stack", "export")
+    finally:
+        _clear(far[1].client)
+        watching.set(settings)
+        watching.up()
+    assert sorted(_left(far[1].client)) == sorted(before)
+
+
+def _clear(client: docker.DockerClient) -> None:
+    for one in client.containers.list(all=True, filters=OWN):
+        one.remove(force=True)
+    for network in client.networks.list(filters=OWN):
+        network.remove()
+    for volume in client.volumes.list(filters=OWN):
+        volume.remove()
