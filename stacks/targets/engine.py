@@ -49,7 +49,9 @@ def _client(named: str | None, key: str = _KEY, seconds: int = _SECONDS) -> dock
         client.ping()
     except (DockerException, OSError) as problem:
         place = named or "the engine of DOCKER_HOST, or else of this machine,"
-        instead = "use `-c watchstack:target=local`, which needs none" if key == _KEY else "take the machine out of it"
+        instead = (
+            "use `-c watchstack:target=local`, which needs none" if key == _KEY else "take the machine out of `hosts`"
+        )
         raise Refused(f"{key}: {place} does not answer: {problem}; start it, name another, or {instead}") from None
     return client
 
@@ -196,8 +198,15 @@ def _well(one: Container) -> bool:
 
 def failing(environment: str, hosts: Iterable[str | None]) -> list[str]:
     """The services of an environment that do not run, or did not without restarts, each with what it said last."""
-    there = [one for host in hosts for one in _all(_client(host), environment)]
-    services = [(one, _how(one)) for one in there if PART not in one.labels]
+    return [problem for host in hosts for problem in _failing(environment, host)]
+
+
+def _failing(environment: str, host: str | None) -> list[str]:
+    try:
+        client = _client(host)
+    except Refused as refused:
+        return [str(refused)]
+    services = [(one, _how(one)) for one in _all(client, environment) if PART not in one.labels]
     return [
         f"{one.name} is {how}:\n{one.logs(tail=_LINES).decode(errors='replace')}"
         for one, how in services

@@ -189,3 +189,20 @@ def test_a_machine_that_is_away_does_not_hide_what_runs_on_the_others(of_two: Pl
         engine.demand(of_two)
     with pytest.raises(Refused, match="web-1 does not answer"):
         engine.left(of_two.settings)
+
+
+def test_an_engine_that_is_away_does_not_hide_what_fails_on_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    restarting = _container("watchstack-test-loki", "restarting")
+    restarting.attrs["RestartCount"] = 3
+    restarting.status, restarting.logs = "restarting", lambda **_lines: b"no room"
+
+    def client(host: str | None) -> Any:
+        if host:
+            raise Refused(f"{host} does not answer")
+        return SimpleNamespace(containers=SimpleNamespace(list=lambda **_filters: [restarting]))
+
+    monkeypatch.setattr(engine, "_client", client)
+    assert engine.failing("test", ("ssh://ops@web-1", None)) == [
+        "ssh://ops@web-1 does not answer",
+        "watchstack-test-loki is restarting after 3 restarts:\nno room",
+    ]
