@@ -532,8 +532,8 @@ class Settings(Strict):
         ge=0,
         le=48000,
         description="On `local`, added to every port: 10000 puts Prometheus (9090) on 19090. One block an environment. "
-        "On the other targets, added to the ports of pages on the machine that they are looked at from, and to those of "
-        "agents on other machines.",
+        "On the other targets, added to the ports of pages on the machine that they are looked at from, and to those "
+        "of agents on other machines.",
     )
     fast_forward: int = Field(
         default=1,
