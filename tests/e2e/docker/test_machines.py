@@ -58,7 +58,7 @@ def _left(client: docker.DockerClient) -> list[str]:
         *client.networks.list(filters=OWN),
         *client.volumes.list(filters=OWN),
     ]
-    return [str(one.name) for one in found]
+    return sorted(str(one.name) for one in found)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,7 @@ def test_a_machine_that_is_gone_for_ever_is_forgotten(
         _clear(far[1].client)
         watching.set(settings)
         watching.up()
-    assert sorted(_left(far[1].client)) == sorted(before)
+    assert _left(far[1].client) == before
 
 
 def _clear(client: docker.DockerClient) -> None:
