@@ -36,8 +36,8 @@ class Check:
     """A named judgement: a Plan and its rendered files in, problems out.
 
     A pass is remembered by the digest of what decides alone: the files of the services `files_of`, all of which must
-    run, and with `sources` these files of the clone, the settings and what they leave out. Without `files_of` a check
-    reads no file: there may be none.
+    run, and of their like; with `sources` these files of the clone, the settings and what they leave out. Without
+    `files_of` a check reads no file: there may be none.
     `optional`: a product without which the check is not made.
     """
 
@@ -145,7 +145,8 @@ def _passed(check: Check, plan: Plan, files: dict[str, str]) -> Path:
     """Where a pass is kept. It depends on the check itself, the programs' versions, and what the check says."""
     deciding = [ROOT / "checks" / f"{check.name}.py", ROOT / "toolchain" / "versions.yaml"]
     deciding += [path for pattern in check.sources for path in ROOT.glob(pattern) if path.is_file()]
-    own = [(path, text) for path, text in files.items() if path.partition("/")[0] in check.files_of]
+    deciders = {service.name for service in plan.services if service.kind in check.files_of}
+    own = [(path, text) for path, text in files.items() if path.partition("/")[0] in deciders]
     texts = [part for pair in own for part in pair]
     if check.sources:
         texts.append(plan.settings.model_dump_json(exclude={"secrets"}))

@@ -216,7 +216,7 @@ def ground(settings: Settings) -> Finding:
         if settings.target == "docker":
             from stacks.targets import engine  # noqa: PLC0415 - only who has one asks it
 
-            engine.connect(settings, _SECONDS)
+            engine.connected(settings, _SECONDS)
         else:
             from stacks.targets import cluster  # noqa: PLC0415
 

@@ -42,7 +42,7 @@ def pin(
 def _digests(plan: Plan) -> dict[str, str]:
     client, login = engine.connect(plan.settings), secrets.login(plan) or None
     found = {}
-    for product in containers.products(plan):
+    for product in containers.products(plan.services):
         name = images.named(product, plan.settings.registry)
         try:
             found[name] = str(client.images.get_registry_data(name, auth_config=login).id)

@@ -67,6 +67,7 @@ KINDS = (
     Kind("domain", settings.Domain, "a host name, in small letters", ("grafana.example.org", "localhost")),
     Kind("directory", settings.Directory, "a path from the root of the disk", ("/var/lib/docker",)),
     Kind("address", settings.IpAddress, "an IP address", ("127.0.0.1", "10.0.0.4")),
+    Kind("private address", settings.PrivateAddress, "an IP address in a private network", ("10.0.0.5", "fd00::5")),
     Kind(
         "backend",
         settings.WriteUrl,
@@ -88,6 +89,7 @@ KINDS = (
 # What the user names, in the path of a key.
 _CHOSEN = {
     "systems": "SYSTEM",
+    "hosts": "HOST",
     "remote_write": "BACKEND",
     "receivers": "RECEIVER",
     "accept": "COMPONENT",

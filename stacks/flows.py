@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stacks.plan import Plan
-from stacks.service import File, Service
+from stacks.service import File, Service, in_url
 from stacks.services import grafana, prometheus
 
 # host:port, as `Ground.address` writes it.
-_ADDRESS = re.compile(r"[a-z][a-z0-9.-]*:\d{2,5}\b")
+_ADDRESS = re.compile(r"(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-fA-F:]+\]):\d{2,5}\b")
 # Files full of text for people and queries, in which addresses are no more than words.
 _TEXTS = (prometheus.RULES, grafana.DASHBOARDS)
 
@@ -30,6 +30,11 @@ def of(plan: Plan) -> tuple[Flow, ...]:
         for service in plan.services
         for name in (service.name, *service.aliases)
         for port in service.ports
+    }
+    known |= {
+        f"{in_url(opening.address)}:{opening.port}": (service.name, opening.inside)
+        for service in plan.services
+        for opening in plan.exposed(service)
     }
     found = {
         Flow(source=service.name, target=target, port=port)

@@ -1,13 +1,26 @@
 """The services of an environment: which of them run, and each with what it is told of the others."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from apps import Process, Profile
 from dashboards import Dashboard
 from stacks import routing
 from stacks.jobs import KUBELET
 from stacks.routing import Reach
-from stacks.service import PLATFORM, ContainerLogs, File, Ground, LogSource, PodLogs, Service, replica_name
+from stacks.service import (
+    PLATFORM,
+    ContainerLogs,
+    File,
+    Ground,
+    LogSource,
+    PodLogs,
+    Service,
+    in_url,
+    machine_name,
+    on_machine,
+    replica_name,
+)
 from stacks.services import (
     alertmanager,
     cadvisor,
@@ -25,9 +38,21 @@ from stacks.services import (
     thanos,
     workload,
 )
-from stacks.settings import THANOS, Door, Email, PostgresExporter, RedisExporter, RemoteWrite, Settings
+from stacks.settings import (
+    THANOS,
+    Docker,
+    DockerHost,
+    Door,
+    Email,
+    PostgresExporter,
+    RedisExporter,
+    RemoteWrite,
+    Settings,
+)
 from stacks.strict import Refused, nearest
 
+# What runs on each of several machines.
+_AGENTS = (cadvisor.NAME, collector.NAME, node_exporter.NAME)
 # The one that nobody writes into a URL.
 HTTPS_PORT = 443
 
@@ -87,6 +112,11 @@ def _of_engine(settings: Settings) -> Ground:
     return Ground(
         target="docker",
         port_offset=settings.port_offset,
+        hosts={
+            machine_name(agent, machine): in_url(host.address)
+            for machine, host in settings.docker.hosts.items()
+            for agent in _AGENTS
+        },
         published=(*published, *([door.NAME] if wanted else [])),
         machine=settings.docker.address,
         doors=doors,
@@ -180,6 +210,7 @@ def describe(
         described.append(kube_state_metrics.service(ground))
     if node_exporter.NAME in names:
         described.append(node_exporter.service(ground))
+    described += _agents(settings, ground, names)
     described += thanos.services(settings, ground)
     for server in servers.values():
         make_exporter = postgres_exporter if isinstance(server, PostgresExporter) else redis_exporter
@@ -215,13 +246,43 @@ def _mail(settings: Settings, ground: Ground) -> Email | None:
     return settings.email.model_copy(update={"smarthost": ground.address(capture.NAME, capture.SMTP), "tls": False})
 
 
+def _agents(settings: Settings, ground: Ground, names: frozenset[str]) -> Iterator[Service]:
+    """What watches the other machines: the services that watch the first one, and a collector that sends on to its."""
+    own = replace(ground, shared=True)
+    for machine, host in _machines(settings).items():
+        if cadvisor.NAME in names:
+            yield on_machine(cadvisor.service(own, host), own, machine)
+        if loki.NAME in names:
+            yield on_machine(
+                collector.of_machine(own, _printed(settings, host, machine), _otlp(settings)), own, machine
+            )
+        if node_exporter.NAME in names:
+            yield on_machine(node_exporter.service(own), own, machine)
+
+
+def _machines(settings: Settings) -> Mapping[str, DockerHost]:
+    return settings.docker.hosts if settings.target == "docker" else {}
+
+
+def _otlp(settings: Settings) -> str:
+    """Where other machines reach the collector. It takes lines and gives none away, as Loki would."""
+    return f"http://{in_url(str(settings.docker.agents_at))}:{collector.OTLP_HTTP + settings.port_offset}"
+
+
+def _printed(settings: Settings, engine: Docker | DockerHost, machine: str = "") -> ContainerLogs:
+    directory = f"{engine.data_root}/containers"
+    return ContainerLogs(environment=settings.environment, directory=directory, machine=machine)
+
+
 def _collector(settings: Settings, ground: Ground, profiles: Sequence[Profile], names: frozenset[str]) -> Service:
-    return collector.service(
+    made = collector.service(
         ground,
         _sources(settings, profiles, names),
         _loki_url(ground) if loki.NAME in names else None,
         ground.address(jaeger.NAME, jaeger.OTLP_GRPC) if jaeger.NAME in names else None,
     )
+    asked = loki.NAME in names and bool(_machines(settings))
+    return replace(made, exposed=("otlp-http",)) if asked else made
 
 
 def _sources(settings: Settings, profiles: Sequence[Profile], names: frozenset[str]) -> collector.Sources:
@@ -229,7 +290,7 @@ def _sources(settings: Settings, profiles: Sequence[Profile], names: frozenset[s
         case "local":
             return _log_sources(names, _replicas(settings), profiles)
         case "docker":
-            return ContainerLogs(environment=settings.environment, directory=f"{settings.docker.data_root}/containers")
+            return _printed(settings, settings.docker)
         case "kubernetes":
             # Another one on each node reads them.
             return ()

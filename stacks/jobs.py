@@ -31,7 +31,9 @@ def own(ground: Ground, services: Iterable[Service]) -> list[ScrapeJob]:
     for service in services:
         if service.metrics:
             place = ground.replica(service.replica)
-            target = _running(place, service.name, service.port(service.metrics.port))
+            number = service.port(service.metrics.port)
+            called = f"{service.machine or service.name}:{number}"
+            target = ScrapeTarget(address=place.address(service.name, number), instance=called)
             program = service.kind if service.product == OURS else service.product
             each: Found | None = "each" if service.per_node and ground.target == "kubernetes" else None
             targets[service.kind, service.metrics.path, program, each].append(target)

@@ -26,6 +26,15 @@ ALERTMANAGER_PAIRS = "alertmanager-pairs"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Opening:
+    """A port of a service in a container, `inside`, and where it is on the machine."""
+
+    inside: int
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """`services` holds what runs; `absent` what should and cannot, with its files all the same.
 
@@ -66,6 +75,25 @@ class Plan:
         if service.name == door.NAME and self.settings.docker.door:
             return self.settings.docker.door.port
         return service.port(page.port) + self.ground.replica(service.replica).port_offset
+
+    def exposed(self, service: Service) -> list[Opening]:
+        """The ports of a service that other machines reach, in their private network."""
+        docker, numbers = self.settings.docker, [service.port(name) for name in service.exposed]
+        if service.machine:
+            address = docker.hosts[service.machine].address
+            return [Opening(inside=number, address=address, port=number) for number in numbers]
+        offset, address = self.ground.port_offset, str(docker.agents_at)
+        return [Opening(inside=number, address=address, port=number + offset) for number in numbers]
+
+    def openings(self, service: Service) -> list[Opening]:
+        """All ports of a service that are published on its machine, that of its page among them."""
+        port, address = self.published.get(service.name), self.settings.docker.address
+        page = (
+            [Opening(inside=service.port(service.page.port), address=address, port=port)]
+            if port and service.page
+            else []
+        )
+        return [*page, *self.exposed(service)]
 
     @property
     def pages(self) -> dict[str, str]:
@@ -108,8 +136,8 @@ def make(settings: Settings, missing: Mapping[str, str]) -> Plan:
     described = inventory.describe(settings, ground, profiles, simulated, names, to, log_rules, pages)
     if settings.grafana.enabled:
         described.append(inventory.grafana_with(settings, ground, shown))
-    running = [service for service in described if service.name in names]
-    absent = [service for service in described if service.name not in names]
+    running = [service for service in described if service.name in names or service.machine]
+    absent = [service for service in described if service not in running]
 
     scraped, unscraped = _jobs(settings, ground, running, profiles)
     files, without_data = packs.that_have_data(files, scraped, profiles)

@@ -167,11 +167,12 @@ class LogSource:
 class ContainerLogs:
     """What the containers of an environment print: files of the Docker Engine in this directory of the machine.
 
-    The engine writes the labels of a container beside each line.
+    The engine writes the labels of a container beside each line. Those of another `machine` are told apart by its name.
     """
 
     environment: str
     directory: str
+    machine: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +199,8 @@ class Service:
     `replica` counts the services of one `kind`, which do the same. `system` is what its log lines are of.
     `outbound`: it reaches what is outside the environment, as well as the other services. `borrows` are volumes of
     other services that it uses too, by the other's name and the path. In a cluster `per_node` runs one on each node,
-    `access` is what it may ask of the API, and `scraped` what annotations say to who finds it.
+    `access` is what it may ask of the API, and `scraped` what annotations say to who finds it. `machine` is the other
+    machine that it runs on, and `exposed` are the ports, by name, that machines of a private network reach.
     """
 
     name: str
@@ -224,11 +226,14 @@ class Service:
     per_node: bool = False
     access: tuple[Access, ...] = ()
     scraped: Endpoint | None = None
+    machine: str = ""
+    exposed: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
-        """The name of the first replica, which stands for all of them."""
-        return self.name if self.replica == 1 else self.name.removesuffix(f"-{self.replica}")
+        """The name of the first replica, on the first machine, which stands for all of them."""
+        name = self.name.removesuffix(f"-{self.machine}") if self.machine else self.name
+        return name if self.replica == 1 else name.removesuffix(f"-{self.replica}")
 
     def port(self, name: str) -> int:
         return next(port.number for port in self.ports if port.name == name)
@@ -238,10 +243,11 @@ class Service:
 class Ground:
     """How services find each other on a target: by name, or on this machine by a block of ports.
 
-    `hosts` are addresses in place of names, for who asks from outside of the environment: host by service, or host:port
-    by service:port. `namespaces` are those of services in a cluster; the others are in `namespace`. `published` are
-    the services in containers whose pages people reach, at this address of the `machine`; of those in `doors`, at these
-    URLs.
+    `hosts` are addresses in place of names, of services on other machines, and for who asks from outside of the
+    environment: host by service, or host:port by service:port. `shared`: services share the addresses of a machine with
+    others, and listen on ports moved by the offset though they are in containers. `namespaces` are those of services in
+    a cluster; the others are in `namespace`. `published` are the services in containers whose pages people reach, at
+    this address of the `machine`; of those in `doors`, at these URLs.
     """
 
     target: Literal["local", "docker", "kubernetes"]
@@ -252,6 +258,7 @@ class Ground:
     published: tuple[str, ...] = ()
     machine: str = "127.0.0.1"
     doors: Mapping[str, str] = field(default_factory=dict)
+    shared: bool = False
 
     @property
     def contained(self) -> bool:
@@ -263,7 +270,7 @@ class Ground:
         return replace(self, port_offset=self.port_offset + REPLICA_PORTS * (number - 1))
 
     def bind(self, number: int) -> int:
-        return number + (0 if self.contained else self.port_offset)
+        return number + (0 if self.contained and not self.shared else self.port_offset)
 
     def listen(self, number: int) -> str:
         """`host:port` that a service listens on."""
@@ -291,6 +298,28 @@ class Ground:
         if self.contained and service in self.published:
             return f"http://{self.machine}:{number + self.port_offset}{path}"
         return self.url(service, number, path)
+
+
+def in_url(address: str) -> str:
+    """An address of a network as it stands before a port."""
+    return f"[{address}]" if ":" in address else address
+
+
+def on_machine(service: Service, ground: Ground, machine: str) -> Service:
+    """The same service on another machine, by a name of its own. It was made with this ground, which is `shared`."""
+    shown = {endpoint.port for endpoint in (service.ready, service.metrics) if endpoint}
+    return replace(
+        service,
+        name=machine_name(service.name, machine),
+        machine=machine,
+        ports=tuple(replace(port, number=ground.bind(port.number)) for port in service.ports),
+        exposed=tuple(port.name for port in service.ports if port.name in shown),
+    )
+
+
+def machine_name(name: str, machine: str) -> str:
+    """Of a service on another machine."""
+    return f"{name}-{machine}"
 
 
 def replica_name(name: str, number: int) -> str:

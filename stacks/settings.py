@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from datetime import date
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,6 +39,19 @@ EngineUrl = Annotated[str, Field(pattern=r"^(unix|tcp|ssh)://.+$")]
 Domain = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 Directory = Annotated[str, Field(pattern=r"^/[\w./-]+$")]
 IpAddress = Annotated[str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$|^[0-9a-fA-F:]*:[0-9a-fA-F:]*$")]
+
+
+def _within_a_private_network(address: str) -> str:
+    found = ip_address(address)
+    if found.is_global or found.is_loopback or found.is_unspecified or found.is_multicast:
+        raise ValueError(
+            "what is there is open to whoever reaches it, and in the clear: give the machine's address in a private "
+            "network, as 10.0.0.5"
+        )
+    return address
+
+
+PrivateAddress = Annotated[IpAddress, AfterValidator(_within_a_private_network)]
 
 
 def _without_steps_back(path: str) -> str:
@@ -310,6 +324,23 @@ class Door(Strict):
     port: int = Field(default=443, ge=1, le=65535, description="The port of the machine.")
 
 
+# What the name of a container ends with that is a part of a service.
+_PARTS = ("loader", "secrets", "settle")
+
+
+class DockerHost(Strict):
+    """Another machine with a Docker Engine, and the agents on it: node-exporter, cAdvisor and a collector."""
+
+    engine: EngineUrl = Field(description="Its engine.", examples=["ssh://ops@web-1.example.org"])
+    address: PrivateAddress = Field(
+        description="Its address in a private network, where Prometheus reaches its agents: they listen there, and "
+        "nowhere else, on their ports and `port_offset`.",
+        examples=["10.0.0.5"],
+    )
+    data_root: Directory = Field("/var/lib/docker", description="Where its engine keeps its data.")
+    socket: Directory = Field("/var/run/docker.sock", description="The socket of its engine, for cAdvisor.")
+
+
 class Docker(Strict):
     """On `docker`: the engine, and what an environment shows of itself and sees of the machine."""
 
@@ -341,6 +372,34 @@ class Docker(Strict):
         le=65535,
         description="The number of the group that may use it: `stat -c %g /var/run/docker.sock`.",
     )
+    hosts: dict[Name, DockerHost] = Field(
+        {}, description="Other machines that the environment watches, by name: [agents](docker.md#other-machines)."
+    )
+    agents_at: PrivateAddress | None = Field(
+        default=None,
+        description="With `hosts`: the address of the engine's machine in their private network. The collector takes "
+        "log lines there, by OTLP over HTTP, on its port and `port_offset`.",
+        examples=["10.0.0.2"],
+    )
+
+    @property
+    def engines(self) -> dict[str, str | None]:
+        """The engine of each machine by its name; that of the first is empty."""
+        return {"": self.engine, **{name: host.engine for name, host in self.hosts.items()}}
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> "Docker":
+        if bool(self.hosts) != (self.agents_at is not None):
+            raise ValueError("give both `hosts` and `agents_at`, or neither: their agents send log lines there")
+        if wrong := [name for name in self.hosts if name.rpartition("-")[2] in _PARTS]:
+            raise ValueError(f"hosts: {wrong[0]!r} ends as a part of a service does ({', '.join(_PARTS)}); rename it")
+        for key, given in (
+            ("engine", [self.engine, *(host.engine for host in self.hosts.values())]),
+            ("address", [self.agents_at, *(host.address for host in self.hosts.values())]),
+        ):
+            if twice := [each for each in given if each and given.count(each) > 1]:
+                raise ValueError(f"hosts: two machines have the {key} {twice[0]}; each has its own")
+        return self
 
 
 class Namespaces(Strict):
@@ -473,7 +532,8 @@ class Settings(Strict):
         ge=0,
         le=48000,
         description="On `local`, added to every port: 10000 puts Prometheus (9090) on 19090. One block an environment. "
-        "On the other targets, added to the ports of pages on the machine that they are looked at from.",
+        "On the other targets, added to the ports of pages on the machine that they are looked at from, and to those "
+        "of agents on other machines.",
     )
     fast_forward: int = Field(
         default=1,

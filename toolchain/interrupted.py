@@ -48,13 +48,13 @@ class Holder:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What a state says of an engine.
+    """What a state says of its engines, which are at `hosts`.
 
     `ids` are of all that is there, `begun` names of what was about to be made, `unfinished` ids of what was made and
     then failed, or was about to be removed.
     """
 
-    host: str | None
+    hosts: tuple[str | None, ...]
     ids: frozenset[str]
     begun: frozenset[str]
     unfinished: frozenset[str]
@@ -102,10 +102,10 @@ def stacks(state: Path) -> list[str]:
 
 
 def known(deployment: Mapping[str, Any]) -> Known | None:
-    """What an exported state says of its engine; None if it has none."""
+    """What an exported state says of its engines; None if it has none."""
     resources = deployment.get("resources") or ()
-    host = [one["inputs"].get("host") for one in resources if one["type"] == "pulumi:providers:docker"]
-    if not host:
+    hosts = [one["inputs"].get("host") for one in resources if one["type"] == "pulumi:providers:docker"]
+    if not hosts:
         return None
     there = [one for one in resources if one["type"].startswith("docker:") and one.get("id")]
     pending = deployment.get("pending_operations") or ()
@@ -115,7 +115,7 @@ def known(deployment: Mapping[str, Any]) -> Known | None:
     )
     failed = [one for one in there if one.get("initErrors")]
     return Known(
-        host=host[0],
+        hosts=tuple(dict.fromkeys(hosts)),
         ids=frozenset(one["id"] for one in there),
         begun=frozenset(one["inputs"]["name"] for one in creating),
         unfinished=frozenset(one["id"] for one in [*failed, *deleting]),

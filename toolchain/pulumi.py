@@ -238,7 +238,7 @@ def tell(stack: str, env: Mapping[str, str]) -> None:
     if known := interrupted.known(deployment):
         from stacks.targets import engine  # noqa: PLC0415
 
-        failing = engine.failing(name, known.host)
+        failing = engine.failing(name, known.hosts)
     elif context := interrupted.context(deployment):
         from stacks.targets import cluster  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
 """cAdvisor: metrics of the containers of a Docker Engine, which it asks over the engine's socket."""
 
 from stacks.service import SERVICE, Endpoint, Ground, Host, Limits, Port, Service
-from stacks.settings import Docker
+from stacks.settings import Docker, DockerHost
 
 NAME = "cadvisor"
 PORT = 8080
@@ -9,7 +9,7 @@ PORT = 8080
 _SOCKET = "/var/run/docker.sock"
 
 
-def service(ground: Ground, engine: Docker) -> Service:
+def service(ground: Ground, engine: Docker | DockerHost) -> Service:
     host, _, port = ground.listen(PORT).rpartition(":")
     return Service(
         name=NAME,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stacks.service import (
     ENVIRONMENT,
@@ -126,6 +127,19 @@ def service(ground: Ground, sources: Sources, loki: str | None, jaeger: str | No
     )
 
 
+def of_machine(ground: Ground, printed: ContainerLogs, otlp: str) -> Service:
+    """The one that reads what containers of another machine print, and sends it to the one of the first, at `otlp`."""
+    return replace(
+        service(ground, printed, None, None),
+        ports=(Port(name="metrics", number=METRICS), Port(name="health", number=HEALTH)),
+        files=(File(path="etc/collector.yml", text=to_yaml(_forwarding(ground, printed, otlp))),),
+        # Nobody on other machines needs to reach its health.
+        ready=Endpoint(port="metrics", path="/metrics"),
+        host=_sight(printed),
+        outbound=True,
+    )
+
+
 def of_nodes(ground: Ground, pods: PodLogs, loki: str) -> Service:
     """The one that reads the log files of pods. It keeps nothing: Loki knows a line that comes twice."""
     return Service(
@@ -167,6 +181,15 @@ def _of_pods(ground: Ground, pods: PodLogs, loki: str) -> dict[str, object]:
     }
 
 
+def _forwarding(ground: Ground, printed: ContainerLogs, otlp: str) -> dict[str, object]:
+    receivers = _receivers(printed)
+    return {
+        **_kept(ground, {"logs": _pipeline([*receivers], "otlp_http/first")}),
+        "receivers": receivers,
+        "exporters": {"otlp_http/first": {"endpoint": otlp, **_WAITS}},
+    }
+
+
 def _sight(sources: Sources) -> Host | None:
     """The engine's log files are root's, and nobody else may list them."""
     if not isinstance(sources, ContainerLogs):
@@ -189,13 +212,20 @@ def _config(ground: Ground, sources: Sources, loki: str | None, jaeger: str | No
         exporters["otlp_grpc/jaeger"] = {"endpoint": jaeger, "tls": {"insecure": True}, **_WAITS}
         pipelines["traces"] = _pipeline(["otlp"], "otlp_grpc/jaeger")
     return {
+        **_kept(ground, pipelines),
+        "receivers": {"otlp": {"protocols": otlp}, **files},
+        "exporters": exporters,
+    }
+
+
+def _kept(ground: Ground, pipelines: dict[str, object]) -> dict[str, object]:
+    """What every collector has that keeps on disk what it has read, and not sent yet."""
+    return {
         "extensions": {
             "health_check": {"endpoint": ground.listen(HEALTH)},
             "file_storage": {"directory": "data"},
         },
-        "receivers": {"otlp": {"protocols": otlp}, **files},
         "processors": _LIMITED,
-        "exporters": exporters,
         "service": {
             "extensions": ["health_check", "file_storage"],
             "pipelines": pipelines,
@@ -237,6 +267,7 @@ def _container_logs(sources: ContainerLogs) -> dict[str, object]:
             {"type": "container", "format": "docker", "add_metadata_from_filepath": False},
             {"type": "filter", "expr": f"not ({own})"},
             *(_add(f'resource["{name}"]', value) for name, value in resource.items()),
+            *([_add('resource["host.name"]', json.dumps(sources.machine))] if sources.machine else []),
             {**_add('resource["service.instance.id"]', label(SERVICE)), **replica},
             {"type": "remove", "field": "attributes.attrs"},
             _add("body", r'trimSuffix(body, "\n")'),

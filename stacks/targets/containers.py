@@ -8,7 +8,7 @@ from string import Template
 
 from stacks import images
 from stacks.plan import Plan
-from stacks.service import ENVIRONMENT, KIND, SERVICE, SYSTEM, Endpoint, File, Service
+from stacks.service import ENVIRONMENT, KIND, SERVICE, SYSTEM, Endpoint, File, Service, machine_name
 
 _HERE = Path(__file__).parent
 # The product of programs of this repository, whose image is built on the one of that name.
@@ -35,16 +35,27 @@ def name(environment: str, what: str) -> str:
     return f"watchstack-{environment}-{what}"
 
 
-def names(plan: Plan) -> dict[str, set[str]]:
-    """All names that an environment has on an engine, by the kind of what has them."""
+def names(plan: Plan, machine: str = "") -> dict[str, set[str]]:
+    """All names that an environment has on the engine of a machine, by the kind of what has them."""
+    there = of_machine(plan, machine)
     own = {
         "container": [
-            one for service in plan.services for one in (service.name, *_parts(service, (LOADER, LOCKSMITH, SETTLER)))
+            one for service in there for one in (service.name, *_parts(service, (LOADER, LOCKSMITH, SETTLER)))
         ],
-        "volume": ["generated", *(one for service in plan.services for one in _parts(service, paths(service)))],
-        "network": ["back", "front"],
+        # The first machine has the secrets that are made: agents have none.
+        "volume": [*([] if machine else ["generated"]), *(one for each in there for one in _parts(each, paths(each)))],
+        "network": [called(side, machine) for side in ("back", "front")],
     }
     return {kind: {name(plan.settings.environment, each) for each in found} for kind, found in own.items()}
+
+
+def called(what: str, machine: str) -> str:
+    """What each engine of an environment has of its own: that of the first machine has the plain name."""
+    return machine_name(what, machine) if machine else what
+
+
+def of_machine(plan: Plan, machine: str) -> list[Service]:
+    return [service for service in plan.services if service.machine == machine]
 
 
 def paths(service: Service) -> list[str]:
@@ -152,11 +163,11 @@ def fate(plan: Plan) -> str:
     return "durable: a destroy is refused" if protected(plan) else "durable, and unlocked: a destroy removes it"
 
 
-def products(plan: Plan) -> list[str]:
-    """The products whose images the environment runs."""
-    return sorted({service.product for service in plan.services} | {SHELL})
+def products(services: Iterable[Service]) -> list[str]:
+    """The products whose images these services run."""
+    return sorted({service.product for service in services} | {SHELL})
 
 
 def on_the_machine(plan: Plan) -> list[Service]:
-    """The services that have the network of the machine, and no name on any other."""
-    return [service for service in plan.services if service.host and service.host.network]
+    """The services that have the network of the first machine, and no name on any other."""
+    return [service for service in of_machine(plan, "") if service.host and service.host.network]

@@ -1,4 +1,4 @@
-"""The Docker target: services as containers of one engine, hardened, their files put in place by loaders.
+"""The Docker target: services as containers of an engine, or of several, hardened, their files put in place by loaders.
 
 A service is up to four containers. Loaders put its files and its secrets into volumes, and end. The service itself runs
 on, whatever becomes of its files. The settler joins it, waits until it is ready and has taken its files, and ends.
@@ -17,7 +17,7 @@ from pulumi import Input, Output, ResourceOptions
 
 from stacks import images
 from stacks.plan import Plan
-from stacks.service import ENVIRONMENT, SERVICE, Endpoint, Service
+from stacks.service import ENVIRONMENT, SERVICE, Endpoint, Service, in_url
 from stacks.targets import containers, engine, secrets
 from stacks.targets.containers import ANYWHERE, ITSELF, LOADER, LOCKSMITH, PROGRAMS, SETTLER, SHELL
 
@@ -38,17 +38,19 @@ _LOGGED = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Site:
-    """What all services of an environment stand on.
+    """What all services of an environment stand on that are on one machine, by its engine.
 
-    `retries` are labels of containers, by name, that are made anew though nothing else has changed.
+    `machine` is empty for the first, which alone has `generated`. `retries` are labels of containers, by name, that are
+    made anew though nothing else has changed.
     """
 
     plan: Plan
+    machine: str
     provider: docker.Provider
     back: docker.Network
     front: docker.Network
     images: Mapping[str, docker.RemoteImage]
-    generated: docker.Volume
+    generated: docker.Volume | None
     retries: Mapping[str, str]
 
     def options(self, parent: pulumi.Resource, *after: pulumi.Resource, **more: Any) -> ResourceOptions:
@@ -58,13 +60,15 @@ class _Site:
         )
 
     @property
-    def gateway(self) -> Output[str]:
-        """The machine, as containers of the front network reach it."""
+    def outside(self) -> Input[str]:
+        """The machine: as containers of the front network reach it, or another one as the first does."""
+        if self.machine:
+            return in_url(self.plan.settings.docker.hosts[self.machine].address)
         return self.front.ipam_configs.apply(lambda configs: str(configs[0].gateway or ""))
 
     def host(self, service: Service) -> Input[str]:
         """Where the service is for who shares its network."""
-        return self.gateway if service.host and service.host.network else ITSELF
+        return self.outside if service.host and service.host.network else ITSELF
 
 
 class _Unit(pulumi.ComponentResource):
@@ -93,9 +97,10 @@ def _short_traces() -> Iterator[None]:
 
 
 def _register(plan: Plan) -> None:
-    site = _site(plan)
+    retries = engine.retries(plan)
+    sites = {machine: _site(plan, machine, retries) for machine in plan.settings.docker.engines}
     for service in plan.services:
-        unit = _Unit(service.name)
+        site, unit = sites[service.machine], _Unit(service.name)
         volumes = _volumes(site, service, unit)
         ended = _loaders(site, service, unit, volumes)
         running = _container(site, service, unit, volumes, ended)
@@ -103,26 +108,29 @@ def _register(plan: Plan) -> None:
         unit.register_outputs({"settled": Output.all(*map(_succeeded, ended)).apply(all)})
 
 
-def _site(plan: Plan) -> _Site:
-    environment = plan.settings.environment
-    provider = docker.Provider("engine", host=plan.settings.docker.engine, registry_auth=_login(plan))
+def _site(plan: Plan, machine: str, retries: Mapping[str, str]) -> _Site:
+    environment, host = plan.settings.environment, plan.settings.docker.engines[machine]
+    provider = docker.Provider(containers.called("engine", machine), host=host, registry_auth=_login(plan))
     options = ResourceOptions(provider=provider, delete_before_replace=True)
     labels = _labels({ENVIRONMENT: environment})
 
     def network(side: str, *, internal: bool) -> docker.Network:
-        name = containers.name(environment, side)
-        return docker.Network(side, name=name, driver="bridge", internal=internal, labels=labels, opts=options)
+        own = containers.called(side, machine)
+        name = containers.name(environment, own)
+        return docker.Network(own, name=name, driver="bridge", internal=internal, labels=labels, opts=options)
 
     made = containers.name(environment, "generated")
     kept = ResourceOptions(provider=provider, delete_before_replace=True, protect=containers.protected(plan))
+    products = containers.products(containers.of_machine(plan, machine))
     return _Site(
         plan=plan,
+        machine=machine,
         provider=provider,
         back=network("back", internal=True),
         front=network("front", internal=False),
-        images={product: _image(plan, product, options) for product in containers.products(plan)},
-        generated=docker.Volume("generated", name=made, driver="local", labels=labels, opts=kept),
-        retries=engine.retries(plan),
+        images={product: _image(plan, product, machine, options) for product in products},
+        generated=None if machine else docker.Volume("generated", name=made, driver="local", labels=labels, opts=kept),
+        retries=retries,
     )
 
 
@@ -134,10 +142,11 @@ def _login(plan: Plan) -> list[docker.ProviderRegistryAuthArgs] | None:
     return [docker.ProviderRegistryAuthArgs(address=host, username=login["username"], password=password)]
 
 
-def _image(plan: Plan, product: str, options: ResourceOptions) -> docker.RemoteImage:
+def _image(plan: Plan, product: str, machine: str, options: ResourceOptions) -> docker.RemoteImage:
     reference = images.reference(product, plan.settings.registry)
     if product != PROGRAMS:
-        return docker.RemoteImage(product, name=reference, keep_locally=True, opts=options)
+        own = containers.called(product, machine)
+        return docker.RemoteImage(own, name=reference, keep_locally=True, opts=options)
     # Pulled on its own, for a build has no login.
     base = docker.RemoteImage(f"{product}-base", name=reference, keep_locally=True, opts=options)
     built = docker.RemoteImageBuildArgs(
@@ -205,7 +214,7 @@ def _loader(
         capabilities={"drops": ["ALL"], "adds": ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"]},
         network_mode="none",
         uploads=uploads,
-        volumes=mounts + ([_mount(site.generated, GENERATED)] if generates else []),
+        volumes=mounts + ([_mount(site.generated, GENERATED)] if generates and site.generated else []),
     )
 
 
@@ -349,18 +358,17 @@ def _network(site: _Site, service: Service) -> dict[str, Any]:
     if service.host and service.host.network:
         return {"network_mode": "host"}
     networks: list[dict[str, Any]] = [{"name": site.back.name, "aliases": [service.name, *service.aliases]}]
-    port = site.plan.published.get(service.name)
-    if service.outbound or port:
+    openings = site.plan.openings(service)
+    if service.outbound or openings:
         networks.append({"name": site.front.name})
-    on_the_machine = [
-        {"host": other.name, "ip": site.gateway} for other in containers.on_the_machine(site.plan) if service.outbound
-    ]
-    published = {"external": port, "ip": site.plan.settings.docker.address, "protocol": "tcp"}
+    beside = containers.on_the_machine(site.plan) if service.outbound and not service.machine else []
     return {
         "network_mode": "bridge",
         "networks_advanced": networks,
-        "hosts": on_the_machine,
-        "ports": [{"internal": service.port(service.page.port), **published}] if port and service.page else [],
+        "hosts": [{"host": other.name, "ip": site.outside} for other in beside],
+        "ports": [
+            {"internal": one.inside, "external": one.port, "ip": one.address, "protocol": "tcp"} for one in openings
+        ],
     }
 
 
@@ -385,14 +393,14 @@ def _mount(volume: docker.Volume, path: str, *, read_only: bool = False) -> dict
 
 
 def _command(site: _Site, service: Service) -> list[Input[str]]:
-    """On the machine's own network a service listens only where containers reach the machine."""
+    """On the machine's own network a service listens only where Prometheus reaches the machine."""
     if service.host and service.host.network:
-        return [_at_the_gateway(site, word) for word in containers.command(service)]
+        return [_outside(site, word) for word in containers.command(service)]
     return [*containers.command(service)]
 
 
-def _at_the_gateway(site: _Site, word: str) -> Output[str]:
-    return site.gateway.apply(lambda host: word.replace(ANYWHERE, host))
+def _outside(site: _Site, word: str) -> Output[str]:
+    return Output.from_input(site.outside).apply(lambda host: word.replace(ANYWHERE, host))
 
 
 def _inside(site: _Site, service: Service, endpoint: Endpoint) -> Output[str]:

@@ -1,8 +1,9 @@
-"""What a Docker Engine says of an environment: its containers, where they are, and what is left of it."""
+"""What Docker Engines say of an environment: its containers, where they are, and what is left of it."""
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,17 +23,24 @@ from toolchain.interrupted import Known
 
 _SECONDS = 20
 _LINES = 8
+_KEY = "watchstack:docker.engine"
 # Where no image has anything.
 _LOOK = "/watchstack-volume"
 _Filters = dict[str, str | list[str] | bool]
 
 
-def connect(settings: Settings, seconds: int = _SECONDS) -> docker.DockerClient:
-    """A client of the engine of an environment. Refused if it does not answer in time."""
-    return _client(settings.docker.engine, seconds)
+def connect(settings: Settings, machine: str = "", seconds: int = _SECONDS) -> docker.DockerClient:
+    """A client of the engine of a machine, without a name of the first. Refused if it does not answer in time."""
+    key = f"watchstack:docker.hosts.{machine}.engine" if machine else _KEY
+    return _client(settings.docker.engines[machine], key, seconds)
 
 
-def _client(named: str | None, seconds: int = _SECONDS) -> docker.DockerClient:
+def connected(settings: Settings, seconds: int = _SECONDS) -> dict[str, docker.DockerClient]:
+    """A client of each engine of an environment, by machine."""
+    return {machine: connect(settings, machine, seconds) for machine in settings.docker.engines}
+
+
+def _client(named: str | None, key: str = _KEY, seconds: int = _SECONDS) -> docker.DockerClient:
     try:
         if named:
             client = docker.DockerClient(base_url=named, timeout=seconds, use_ssh_client=named.startswith("ssh://"))
@@ -41,29 +49,49 @@ def _client(named: str | None, seconds: int = _SECONDS) -> docker.DockerClient:
         client.ping()
     except (DockerException, OSError) as problem:
         place = named or "the engine of DOCKER_HOST, or else of this machine,"
-        raise Refused(
-            f"watchstack:docker.engine: {place} does not answer: {problem}; start it, name another, or use "
-            "`-c watchstack:target=local`, which needs none"
-        ) from None
+        instead = (
+            "use `-c watchstack:target=local`, which needs none" if key == _KEY else "take the machine out of `hosts`"
+        )
+        raise Refused(f"{key}: {place} does not answer: {problem}; start it, name another, or {instead}") from None
     return client
 
 
 def found(plan: Plan) -> dict[str, Container]:
     """The containers of an environment by name, those that have ended among them."""
-    return {str(one.name): one for one in _all(connect(plan.settings), plan.settings.environment)}
+    environment, clients = plan.settings.environment, connected(plan.settings).values()
+    return {str(one.name): one for client in clients for one in _all(client, environment)}
 
 
 def running(plan: Plan) -> dict[str, Container]:
-    """The containers of the services of an environment, by service."""
-    there = found(plan)
-    names = {service.name: containers.name(plan.settings.environment, service.name) for service in plan.services}
+    """The containers of the services of an environment, by service; of other machines, of those that answer."""
+    there = _running(plan, "")
+    for machine in plan.settings.docker.hosts:
+        with suppress(Refused):
+            there |= _running(plan, machine)
+    return there
+
+
+def _running(plan: Plan, machine: str) -> dict[str, Container]:
+    environment = plan.settings.environment
+    there = {str(one.name): one for one in _all(connect(plan.settings, machine), environment)}
+    names = {one.name: containers.name(environment, one.name) for one in containers.of_machine(plan, machine)}
     return {service: there[name] for service, name in names.items() if name in there}
 
 
 def demand(plan: Plan) -> None:
-    """Refused if a name or a published port of the environment is somebody else's on the engine."""
-    client, environment = connect(plan.settings), plan.settings.environment
-    needed = containers.names(plan)
+    """Refused if a name or a published port of the environment is somebody else's on one of its engines."""
+    clients = connected(plan.settings).items()
+    problems = [
+        f"host {machine}: {problem}" if machine else problem
+        for machine, client in clients
+        for problem in _taken(plan, machine, client)
+    ]
+    if problems:
+        raise Refused("\n".join(sorted(problems)))
+
+
+def _taken(plan: Plan, machine: str, client: docker.DockerClient) -> list[str]:
+    environment, needed = plan.settings.environment, containers.names(plan, machine)
     # Without a look at each: there may be many, and most are our own.
     everything = client.containers.list(all=True, sparse=True)
     named = [("container", _listed(one), one.attrs["Labels"]) for one in everything]
@@ -78,13 +106,13 @@ def demand(plan: Plan) -> None:
     others = [one for one in everything if one.attrs["Labels"].get(ENVIRONMENT) != environment]
     taken = dict(pair for one in others for pair in _published(one))
     problems += [
-        f"port {port} ({service}) is published by container {taken[port]}; end it, or set another "
+        f"port {opening.port} ({service.name}) is published by container {taken[opening.port]}; end it, or set another "
         f"watchstack:port_offset (now {plan.ground.port_offset})"
-        for service, port in plan.published.items()
-        if port in taken
+        for service in containers.of_machine(plan, machine)
+        for opening in plan.openings(service)
+        if opening.port in taken
     ]
-    if problems:
-        raise Refused("\n".join(sorted(problems)))
+    return problems
 
 
 def remove_unknown(environment: str, known: Known, since: datetime | None) -> list[str]:
@@ -93,7 +121,11 @@ def remove_unknown(environment: str, known: Known, since: datetime | None) -> li
     Only what has the environment's label, is not in its state, and was made by those runs: since then, or by a name
     that they had begun with. Volumes have no true age: of them, those go that have nothing in them.
     """
-    client, label = _client(known.host), _label(environment)
+    return [one for host in known.hosts for one in _remove_from(_client(host), environment, known, since)]
+
+
+def _remove_from(client: docker.DockerClient, environment: str, known: Known, since: datetime | None) -> list[str]:
+    label = _label(environment)
     made: list[Container | Network] = [
         *client.containers.list(all=True, filters=label),
         *client.networks.list(filters=label),
@@ -164,9 +196,17 @@ def _well(one: Container) -> bool:
     return state["Status"] in ("running", "restarting", "paused")
 
 
-def failing(environment: str, host: str | None) -> list[str]:
+def failing(environment: str, hosts: Iterable[str | None]) -> list[str]:
     """The services of an environment that do not run, or did not without restarts, each with what it said last."""
-    services = [(one, _how(one)) for one in _all(_client(host), environment) if PART not in one.labels]
+    return [problem for host in hosts for problem in _failing(environment, host)]
+
+
+def _failing(environment: str, host: str | None) -> list[str]:
+    try:
+        client = _client(host)
+    except Refused as refused:
+        return [str(refused)]
+    services = [(one, _how(one)) for one in _all(client, environment) if PART not in one.labels]
     return [
         f"{one.name} is {how}:\n{one.logs(tail=_LINES).decode(errors='replace')}"
         for one, how in services
@@ -182,14 +222,15 @@ def _how(one: Container) -> str:
 
 def reached(plan: Plan) -> Plan:
     """The Plan for who asks from the engine's machine: services by the addresses of their containers."""
-    return replace(plan, ground=replace(plan.ground, hosts=_hosts(plan)))
+    return replace(plan, ground=replace(plan.ground, hosts={**plan.ground.hosts, **_hosts(plan)}))
 
 
 def file(plan: Plan, service: Service, path: str) -> str | None:
     """The text of a file in a service's container; None if there is none."""
+    client, name = connect(plan.settings, service.machine), containers.name(plan.settings.environment, service.name)
     try:
-        chunks, _ = running(plan)[service.name].get_archive(containers.directory(service.name, path))
-    except (KeyError, NotFound):
+        chunks, _ = client.containers.get(name).get_archive(containers.directory(service.name, path))
+    except NotFound:
         return None
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
         member = archive.extractfile(archive.getmembers()[0])
@@ -197,21 +238,26 @@ def file(plan: Plan, service: Service, path: str) -> str | None:
 
 
 def left(settings: Settings) -> list[str]:
-    """What the engine still has with the label of an environment: containers, networks and volumes."""
-    client, label = connect(settings), _label(settings.environment)
-    there: list[Container | Network | Volume] = [
-        *client.containers.list(all=True, filters=label),
-        *client.networks.list(filters=label),
-        *client.volumes.list(filters=label),
-    ]
-    return sorted(map(_called, there))
+    """What the engines still have with the label of an environment: containers, networks and volumes."""
+    return sorted(
+        f"{_called(one)} of host {machine}" if machine else _called(one)
+        for machine, client in connected(settings).items()
+        for one in _labelled(client, _label(settings.environment))
+    )
+
+
+def _labelled(client: docker.DockerClient, label: _Filters) -> Iterator[Container | Network | Volume]:
+    yield from client.containers.list(all=True, filters=label)
+    yield from client.networks.list(filters=label)
+    yield from client.volumes.list(filters=label)
 
 
 def _hosts(plan: Plan) -> Mapping[str, str]:
+    """Of the services on the first machine: those on others are at their addresses."""
     back, front = (containers.name(plan.settings.environment, side) for side in ("back", "front"))
-    there = running(plan)
+    there = _running(plan, "")
     hosts: dict[str, str] = {}
-    for service in plan.services:
+    for service in containers.of_machine(plan, ""):
         if service.name in there:
             networks = there[service.name].attrs["NetworkSettings"]["Networks"]
             address = networks[back]["IPAddress"] if back in networks else _gateway(plan, front)

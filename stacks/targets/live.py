@@ -1,6 +1,7 @@
 """What runs of an environment, for who looks at it from this machine, whatever its target."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,7 +53,10 @@ def running(plan: Plan) -> Mapping[str, Running]:
     match plan.settings.target:
         case "docker":
             there = _client(plan.settings).running(plan)
-            return {name: _container(one) for name, one in there.items() if one.status == "running"}
+            up = {name: one for name, one in there.items() if one.status == "running"}
+            # An engine takes a second to say what one uses, however many are asked for at once.
+            with ThreadPoolExecutor() as pool:
+                return dict(zip(up, pool.map(_container, up.values()), strict=True))
         case "kubernetes":
             pods, memory = _client(plan.settings).used(plan)
             return {name: _pod(one, memory) for name, one in pods.items()}

@@ -125,6 +125,23 @@ def test_files_are_written_only_for_a_check_that_did_not_pass_before(
     assert len(written) == 1
 
 
+def test_a_check_is_made_again_for_another_file_of_a_service_of_the_same_kind(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WATCHSTACK_CACHE", str(tmp_path))
+    read: list[str] = []
+
+    def judge(made: plan.Plan, tree: Path) -> list[str]:
+        read.extend(one.name for one in made.replicas("otel-collector") if (tree / one.name / "etc").is_dir())
+        return []
+
+    monkeypatch.setattr(checks, "CHECKS", (checks.Check(name="collector", judge=judge, files_of=("otel-collector",)),))
+    for machine in ("web-1", "web-1", "web-2"):
+        host = {machine: {"engine": "ssh://ops@web", "address": "10.0.0.5"}}
+        checks.run(make_plan(target="docker", docker={"agents_at": "10.0.0.2", "hosts": host}))
+    assert read == ["otel-collector", "otel-collector-web-1", "otel-collector", "otel-collector-web-2"]
+
+
 def _note(written: list[Path], tree: Path) -> list[str]:
     """A check that finds its file and has nothing to say."""
     assert (tree / "loki" / "etc" / "loki.yml").is_file()

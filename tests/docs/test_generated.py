@@ -59,6 +59,7 @@ def test_every_key_is_in_the_settings_page(key: str) -> None:
         "secrets": "NAME",
         "dashboards": "DASHBOARD/PANEL",
         "prometheus": "BACKEND",
+        "docker": "HOST",
     }
     name = key.removeprefix("watchstack:").partition(".")[0]
     assert f"\n| `{key.replace('*', chosen.get(name, '*'))}` |" in FILES["docs/settings.md"]

@@ -1,7 +1,8 @@
 """Stands in for the plugin of pulumi-docker 5.2.0: what it would do, done with a real Docker Engine.
 
 `python -m standins.docker_provider`, with tests/ on the path, prints its port and serves until it is ended;
-`PULUMI_DEBUG_PROVIDERS=docker:PORT` attaches Pulumi to it. A server has one configuration, that of the last Configure.
+`PULUMI_DEBUG_PROVIDERS=docker:PORT` attaches Pulumi to it. The plugin is a process for each provider of a stack; here
+each has a connection of its own, and the configuration that came last over it.
 """
 
 import hashlib
@@ -9,8 +10,9 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import docker
@@ -30,13 +32,21 @@ _DEFAULT_HOST = "unix:///var/run/docker.sock"
 _KINDS_OF_CHANGE = provider_pb2.PropertyDiff.Kind
 
 
+@dataclass(frozen=True)
+class _Configured:
+    """What a provider of a stack is to work with."""
+
+    host: str
+    logins: Mapping[str, Mapping[str, str]]
+
+
 class Provider(wire.Servicer):
     """The requests of Pulumi's engine."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
-        self._host = _DEFAULT_HOST
-        self._logins: dict[str, dict[str, str]] = {}
+        # By the connection that each came over.
+        self._configured: dict[str, _Configured] = {}
 
     def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
@@ -56,14 +66,14 @@ class Provider(wire.Servicer):
         changed = wire.plain(wire.props(request.olds)) != wire.plain(wire.props(request.news))
         return provider_pb2.DiffResponse(changes=wire.some(changed=changed))
 
-    def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
+    def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         arguments = wire.plain(wire.props(request.args))
         self.cancelled.clear()
-        self._host = arguments.get("host") or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
+        host = arguments.get("host") or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST
         logins = arguments.get("registryAuth") or []
         # What is not text arrives as JSON in a text.
         logins = wire.plain(json.loads(logins)) if isinstance(logins, str) else logins
-        self._logins = {
+        named = {
             login["address"].split("://")[-1].split("/")[0]: {
                 "username": login["username"],
                 "password": login["password"],
@@ -71,6 +81,7 @@ class Provider(wire.Servicer):
             for login in logins
             if login.get("username")
         }
+        self._configured[context.peer()] = _Configured(host, named)
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802
@@ -118,7 +129,7 @@ class Provider(wire.Servicer):
             unknown = dict.fromkeys(kind.schema.computed - inputs.keys(), rpc.UNKNOWN)
             return provider_pb2.CreateResponse(properties=_outputs(marked, {**inputs, **unknown}))
         try:
-            with self._engine() as engine:
+            with self._engine(context) as engine:
                 identity, outputs = kind.create(engine, inputs)
         except Incomplete as error:
             _refuse_incomplete(context, error, marked)
@@ -129,7 +140,7 @@ class Provider(wire.Servicer):
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         marked, inputs = wire.props(request.properties), wire.props(request.inputs)
         try:
-            with self._engine() as engine:
+            with self._engine(context) as engine:
                 outputs = _kind(request).read(engine, request.id, wire.plain(marked))
         except Failed as error:
             wire.refuse(context, str(error))
@@ -148,7 +159,7 @@ class Provider(wire.Servicer):
         outputs = {**kept, **inputs}
         if not request.preview:
             try:
-                with self._engine() as engine:
+                with self._engine(context) as engine:
                     outputs.update(kind.update(engine, request.id, state, inputs))
             except Failed as error:
                 wire.refuse(context, str(error))
@@ -156,7 +167,7 @@ class Provider(wire.Servicer):
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         try:
-            with self._engine() as engine:
+            with self._engine(context) as engine:
                 _kind(request).delete(engine, request.id, wire.plain(wire.props(request.properties)))
         except Failed as error:
             wire.refuse(context, str(error))
@@ -167,14 +178,15 @@ class Provider(wire.Servicer):
         return empty_pb2.Empty()
 
     @contextmanager
-    def _engine(self) -> Iterator[Engine]:
-        """A connection of its own for each request: they come in parallel."""
+    def _engine(self, context: grpc.ServicerContext) -> Iterator[Engine]:
+        """A connection of its own to the engine for each request: they come in parallel."""
+        known = self._configured[context.peer()]
         try:
-            client = docker.APIClient(base_url=self._host, version="auto", timeout=60)
+            client = docker.APIClient(base_url=known.host, version="auto", timeout=60)
         except docker.errors.DockerException as error:
-            raise Failed(f"Cannot connect to the Docker daemon at {self._host}: {error}") from error
+            raise Failed(f"Cannot connect to the Docker daemon at {known.host}: {error}") from error
         try:
-            yield Engine(client, self._logins, self.cancelled)
+            yield Engine(client, known.logins, self.cancelled)
         finally:
             client.close()
 

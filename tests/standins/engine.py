@@ -18,6 +18,7 @@ import docker
 import docker.errors
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from standins.elsewhere import Elsewhere
 from standins.machine import alone, children, end, holds, interfaces, run, serving, unmount_below
 
 _SECONDS_TO_START = 60
@@ -49,11 +50,11 @@ class Engine:
 
 
 @contextlib.contextmanager
-def engine(directory: Path, socket_file: Path | None = None) -> Iterator[Engine]:
+def engine(directory: Path, socket_file: Path | None = None, on: Elsewhere | None = None) -> Iterator[Engine]:
     """An empty engine with all it has in `directory`, which is absent, empty, or left by an engine that was killed.
 
-    It listens at `socket_file`, or where it likes. At the end its containers, networks, mounts, processes and data are
-    gone, and so is `directory`.
+    It listens at `socket_file`, or where it likes, and has the network of this machine, or that of the one that it is
+    `on`. At the end its containers, networks, mounts, processes and data are gone, and so is `directory`.
     """
     _require_root_and_programs()
     directory = directory.absolute()
@@ -61,7 +62,7 @@ def engine(directory: Path, socket_file: Path | None = None) -> Iterator[Engine]
         _require_own(directory)
         _remove(directory)
         try:
-            own = _Own.take(directory)
+            own = _Own.take(directory, on)
             with _running(own, socket_file or own.runtime / "docker.sock") as there:
                 yield there
         finally:
@@ -92,26 +93,28 @@ class _Own:
 
     directory: Path
     addresses: ipaddress.IPv4Network
+    on: Elsewhere | None = None
 
     @classmethod
-    def take(cls, directory: Path) -> "_Own":
+    def take(cls, directory: Path, on: Elsewhere | None) -> "_Own":
         """Choose addresses, and set up what belongs to them before another engine can choose the same."""
         with _LOCK.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            own = cls._choose(directory)
+            own = cls._choose(directory, on)
             own.up()
             return own
 
     @classmethod
-    def _choose(cls, directory: Path) -> "_Own":
+    def _choose(cls, directory: Path, on: Elsewhere | None) -> "_Own":
         """Private addresses that no interface of this machine has."""
         taken = interfaces().values()
         for second in range(200, 250):
             addresses = ipaddress.IPv4Network(f"10.{second}.0.0/16")
             if not any(address in addresses for each in taken for address in each):
-                own = cls(directory, addresses)
+                own = cls(directory, addresses, on)
                 directory.mkdir(parents=True)
-                (directory / _STATE).write_text(json.dumps(str(addresses)))
+                # On another machine it all goes with that.
+                (directory / _STATE).write_text(json.dumps(None if on else str(addresses)))
                 return own
         raise EngineFailed("no free private addresses: every 10.200.0.0/16 to 10.249.0.0/16 is used by an interface")
 
@@ -119,9 +122,10 @@ class _Own:
     def read(cls, directory: Path) -> "_Own | None":
         """What an engine in this directory had chosen."""
         try:
-            return cls(directory, ipaddress.IPv4Network(json.loads((directory / _STATE).read_text())))
+            addresses = json.loads((directory / _STATE).read_text())
         except FileNotFoundError:
             return None
+        return cls(directory, ipaddress.IPv4Network(addresses)) if addresses else None
 
     @property
     def name(self) -> str:
@@ -145,20 +149,26 @@ class _Own:
 
     def up(self) -> None:
         """dockerd makes the bridge docker0 alone, which another engine may have; any other it takes as it is."""
-        run("ip", "link", "add", "name", self.name, "type", "bridge")
-        run("ip", "address", "add", f"{self.gateway}/24", "dev", self.name)
-        run("ip", "link", "set", self.name, "up")
+        self._run("ip", "link", "add", "name", self.name, "type", "bridge")
+        self._run("ip", "address", "add", f"{self.gateway}/24", "dev", self.name)
+        self._run("ip", "link", "set", self.name, "up")
         own = str(self.addresses)
-        run("iptables", "-w", "-N", self.name)
+        self._run("iptables", "-w", "-N", self.name)
         for rule in (
             ["-m", "physdev", "--physdev-is-bridged", "-s", own, "-d", own, "-j", "ACCEPT"],
             ["-s", own, "-d", own, "-j", "DROP"],
             ["-s", own, "-j", "ACCEPT"],
             ["-d", own, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"],
         ):
-            run("iptables", "-w", "-A", self.name, *rule)
+            self._run("iptables", "-w", "-A", self.name, *rule)
         for table, chain, *rule in self._jumps:
-            run("iptables", "-w", "-t", table, "-I", chain, *rule)
+            self._run("iptables", "-w", "-t", table, "-I", chain, *rule)
+
+    def command(self, *words: str) -> list[str]:
+        return self.on.command(*words) if self.on else [*words]
+
+    def _run(self, *words: str) -> None:
+        run(*self.command(*words))
 
     def down(self) -> None:
         """Remove what is there of them. The bridges of its networks are known by their addresses."""
@@ -177,7 +187,7 @@ class _Own:
 def _running(own: _Own, socket_file: Path) -> Iterator[Engine]:
     directory = own.directory
     (directory / "daemon.json").write_text("{}")
-    command = [
+    command = own.command(
         "dockerd",
         f"--host=unix://{socket_file}",
         # Not the configuration of the machine's own engine.
@@ -193,7 +203,7 @@ def _running(own: _Own, socket_file: Path) -> Iterator[Engine]:
         "--iptables=false",
         "--ip6tables=false",
         "--shutdown-timeout=5",
-    ]
+    )
     with (directory / "dockerd.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=_environment())
     client = None

@@ -30,10 +30,13 @@ class Engine(pulumi.runtime.Mocks):
     """Takes what is registered; what a provider would compute is made up."""
 
     made: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    provided: dict[str, str] = field(default_factory=dict)
     ended_with: Mapping[str, int] = field(default_factory=dict)
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        assert (args.typ, args.name) not in self.made, "no two have one name"
         self.made[args.typ, args.name] = _plain(args.inputs)
+        self.provided[args.name] = str(args.provider).rpartition("::")[0].rpartition("::")[2]
         computed: dict[str, dict[str, Any]] = {
             NETWORK: {"ipamConfigs": [{"gateway": GATEWAY}]},
             CONTAINER: {"exitCode": self.ended_with.get(args.name, 0), "containerLogs": "what it said"},
@@ -61,6 +64,14 @@ def _each(value: dict[str, Any]) -> dict[str, Any]:
 
 
 Deployed = Callable[..., Engine]
+
+TWO = {
+    "agents_at": "10.0.0.2",
+    "hosts": {
+        "web-1": {"engine": "ssh://ops@web-1", "address": "10.0.0.5", "socket": "/run/own.sock", "data_root": "/data"},
+        "web-2": {"engine": "ssh://ops@web-2", "address": "fd00::6"},
+    },
+}
 
 
 def _registered(plan: Plan, mocks: Engine) -> None:
@@ -298,3 +309,81 @@ def test_scripts_go_without_their_comments(on_docker: MakePlan, deployed: Deploy
     for script in (made["prometheus-settle"]["entrypoints"][2], made["prometheus-loader"]["entrypoints"][2]):
         assert script.startswith("set -eu\n")
         assert not [line for line in script.splitlines() if not line.strip() or line.lstrip().startswith("#")]
+
+
+def _agents(mocks: Engine, machine: str) -> dict[str, dict[str, Any]]:
+    return {name: one for name, one in _running(mocks).items() if name.endswith(f"-{machine}")}
+
+
+def test_each_machine_has_agents_on_an_engine_and_networks_of_its_own(on_docker: MakePlan, deployed: Deployed) -> None:
+    mocks = deployed(on_docker(docker={**TWO, "container_metrics": True}))
+    hosts = {name: inputs.get("host") for name, inputs in mocks.of("pulumi:providers:docker").items()}
+    assert hosts == {"engine": None, "engine-web-1": "ssh://ops@web-1", "engine-web-2": "ssh://ops@web-2"}
+    agents = _agents(mocks, "web-1")
+    assert {*agents} == {"cadvisor-web-1", "node-exporter-web-1", "otel-collector-web-1"}
+    assert {mocks.provided[name] for name in agents} == {"engine-web-1"}
+    own = {name for name, by in mocks.provided.items() if by == "engine-web-1"}
+    assert own >= {
+        "back-web-1",
+        "front-web-1",
+        "busybox-web-1",
+        "otel-collector-web-1-data",
+        "otel-collector-web-1-settle",
+    }
+    assert not [name for name in own if "web-1" not in name]
+    assert "generated-web-1" not in own, "agents have no secrets"
+    networks = {one["name"] for agent in agents.values() for one in agent.get("networksAdvanced") or []}
+    assert networks == {"watchstack-test-back-web-1", "watchstack-test-front-web-1"}
+
+
+def test_agents_are_hardened_as_the_services_of_the_first_machine(on_docker: MakePlan, deployed: Deployed) -> None:
+    mocks = deployed(on_docker(docker={**TWO, "container_metrics": True}))
+    made = mocks.of(CONTAINER)
+    for name in ("cadvisor", "node-exporter", "otel-collector"):
+        first, other = made[name], made[f"{name}-web-1"]
+        for key in ("user", "capabilities", "securityOpts", "readOnly", "memory", "memorySwap", "cpus", "logDriver"):
+            assert first[key] == other[key], (name, key)
+        assert {label["label"] for label in first["labels"]} == {label["label"] for label in other["labels"]}
+    mounted = {one["containerPath"]: one["hostPath"] for one in made["cadvisor-web-1"]["volumes"] if "hostPath" in one}
+    assert mounted["/var/run/docker.sock"] == "/run/own.sock"
+    assert mounted["/data"] == "/data"
+    assert {"containerPath": "/containers", "hostPath": "/data/containers", "readOnly": True} in made[
+        "otel-collector-web-1"
+    ]["volumes"]
+
+
+def test_agents_are_published_in_the_private_network_alone(on_docker: MakePlan, deployed: Deployed) -> None:
+    mocks = deployed(on_docker(docker={**TWO, "container_metrics": True, "publish": []}))
+    ports = {name: one["ports"] for name, one in _running(mocks).items() if one.get("ports")}
+    assert {name: [(one["ip"], one["external"], one["internal"]) for one in each] for name, each in ports.items()} == {
+        "otel-collector": [("10.0.0.2", 14318, 4318)],
+        "cadvisor-web-1": [("10.0.0.5", 18080, 18080)],
+        "otel-collector-web-1": [("10.0.0.5", 18888, 18888)],
+        "cadvisor-web-2": [("fd00::6", 18080, 18080)],
+        "otel-collector-web-2": [("fd00::6", 18888, 18888)],
+    }
+    for machine, address in (("web-1", "10.0.0.5"), ("web-2", "[fd00::6]")):
+        exporter = mocks.of(CONTAINER)[f"node-exporter-{machine}"]
+        assert exporter["networkMode"] == "host"
+        assert f"--web.listen-address={address}:19100" in exporter["command"]
+        assert exporter["healthcheck"]["tests"][-1] == f"http://{address}:19100/"
+    front = {"name": "watchstack-test-front"}
+    assert front in mocks.of(CONTAINER)["otel-collector"]["networksAdvanced"], "what is published has a way outside"
+
+
+def test_without_logs_nothing_of_the_first_machine_is_published_for_agents(
+    on_docker: MakePlan, deployed: Deployed
+) -> None:
+    mocks = deployed(on_docker(docker={**TWO, "publish": []}, loki={"enabled": False}))
+    assert not [name for name, one in _running(mocks).items() if one.get("ports")]
+    assert {*_agents(mocks, "web-1")} == {"node-exporter-web-1"}
+
+
+def test_another_machine_changes_nothing_of_the_services_of_the_first_but_who_is_told_of_it(
+    on_docker: MakePlan, deployed: Deployed
+) -> None:
+    one = {**TWO, "hosts": {"web-1": TWO["hosts"]["web-1"]}}  # type: ignore[index]
+    changed = _edited(on_docker(docker=one), on_docker(docker=TWO), deployed)
+    # With more targets, Prometheus may take more memory.
+    told = {"prometheus", "prometheus-loader", "prometheus-settle"}
+    assert {name for name in changed if "web-2" not in name} == told

@@ -110,13 +110,14 @@ def test_files_that_were_being_written_are_found(tmp_path: Path) -> None:
     assert sorted(file.name for file in found.torn) == ["dev.json.18ec.tmp", "dev.json.attrs"]
 
 
-def test_what_a_state_knows_of_its_engine() -> None:
+def test_what_a_state_knows_of_its_engines() -> None:
     whole, failed = resource("container:Container", "a", id="1"), resource("container:Container", "b", id="2")
     ending = resource("volume:Volume", "v", id="v")
     begun = resource("network:Network", "back")
+    other = {**ENGINE, "id": "q", "inputs": {"host": "ssh://ops@web-1"}}
     found = known(
         {
-            "resources": [ENGINE, whole, {**failed, "initErrors": ["no port"]}, ending],
+            "resources": [ENGINE, other, whole, {**failed, "initErrors": ["no port"]}, ending],
             "pending_operations": [
                 {"type": "creating", "resource": begun},
                 {"type": "deleting", "resource": ending},
@@ -126,7 +127,7 @@ def test_what_a_state_knows_of_its_engine() -> None:
         }
     )
     assert found is not None
-    assert found.host == "unix:///run/engine.sock"
+    assert found.hosts == ("unix:///run/engine.sock", "ssh://ops@web-1")
     assert found.ids == {"1", "2", "v"}
     assert found.begun == {"back"}
     assert found.unfinished == {"2", "v"}
