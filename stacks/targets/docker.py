@@ -130,7 +130,7 @@ def _login(plan: Plan) -> list[docker.ProviderRegistryAuthArgs] | None:
     registry, login = plan.settings.registry, secrets.login(plan)
     if registry is None or not login:
         return None
-    host, password = registry.address.partition("/")[0], Output.secret(login["password"])
+    host, password = registry.address.partition("/")[0], secrets.hidden(login["password"])
     return [docker.ProviderRegistryAuthArgs(address=host, username=login["username"], password=password)]
 
 
@@ -174,11 +174,15 @@ def _loaders(
         open_to_read = {path: volume for path, volume in volumes.items() if path != "secrets"}
         made.append(_loader(site, service, unit, LOADER, open_to_read, uploads, kept))
     if service.secrets:
-        given = secrets.given(site.plan, service).items()
-        locked = [_upload(service, path, Output.secret(text), owner=containers.user(service)) for path, text in given]
+        given = secrets.given(site.plan, service)
+        locked = [
+            _upload(service, path, secrets.hidden(text), owner=containers.user(service)) for path, text in given.items()
+        ]
         generated = [f"{secret.secret}={secret.path}" for secret in service.secrets if secret.generated]
         own = {path: volume for path, volume in volumes.items() if path == "secrets"}
-        made.append(_loader(site, service, unit, LOCKSMITH, own, locked, generated))
+        # After the script, which is the first upload.
+        absent = [f"uploads[{place}].content" for place, text in enumerate(given.values(), 1) if text is None]
+        made.append(_loader(site, service, unit, LOCKSMITH, own, locked, generated, absent))
     return made
 
 
@@ -190,8 +194,12 @@ def _loader(
     volumes: Mapping[str, docker.Volume],
     uploads: Sequence[Mapping[str, Input[str]]],
     words: Sequence[str],
+    absent: Sequence[str] = (),
 ) -> docker.Container:
-    """Uploads go into the volumes, so that a secret is in no layer of a container, and in no argument."""
+    """Uploads go into the volumes, so that a secret is in no layer of a container, and in no argument.
+
+    `absent` are properties whose values this machine does not have: of them a preview says nothing.
+    """
     mounts = [_mount(volume, containers.directory(service.name, path)) for path, volume in volumes.items()]
     generates = any("=" in word for word in words)
     script = {"file": "/load.sh", "content": containers.script("loader.sh"), "permissions": "0555"}
@@ -199,7 +207,7 @@ def _loader(
         site,
         service,
         part,
-        site.options(unit),
+        site.options(unit, ignore_changes=[*absent]),
         command=["sh", "/load.sh", containers.user(service), *words],
         user="0:0",
         working_dir=containers.directory(service.name),

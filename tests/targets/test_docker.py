@@ -63,11 +63,11 @@ def _each(value: dict[str, Any]) -> dict[str, Any]:
 Deployed = Callable[..., Engine]
 
 
-def _registered(plan: Plan, mocks: Engine) -> None:
+def _registered(plan: Plan, mocks: Engine, *, preview: bool) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        pulumi.runtime.set_mocks(mocks, preview=False)
+        pulumi.runtime.set_mocks(mocks, preview=preview)
         pulumi.runtime.test(lambda: docker.deploy(plan))()  # type: ignore[no-untyped-call]
     finally:
         left = asyncio.all_tasks(loop)
@@ -81,13 +81,15 @@ def _registered(plan: Plan, mocks: Engine) -> None:
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Deployed:
     """What is registered for a Plan. `retries` are the labels of one-shot containers that failed."""
 
-    def deploy(plan: Plan, retries: Mapping[str, str] | None = None, **ended_with: int) -> Engine:
+    def deploy(
+        plan: Plan, retries: Mapping[str, str] | None = None, *, preview: bool = False, **ended_with: int
+    ) -> Engine:
         monkeypatch.setattr(engine, "demand", lambda _plan: None)
         monkeypatch.setattr(engine, "retries", lambda _plan: retries or {})
         mocks = Engine(ended_with=ended_with)
         # In a thread: Pulumi takes the loop of the one that it finds itself in, and leaves tasks in it.
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(_registered, plan, mocks).result()
+            pool.submit(_registered, plan, mocks, preview=preview).result()
         return mocks
 
     return deploy
@@ -187,6 +189,16 @@ def test_a_secret_is_in_the_upload_of_a_file_of_its_owner_and_nowhere_else(
     (upload,) = [one for one in uploads if SECRET in one["content"]]
     assert (upload["permissions"], upload["owner"], upload["group"]) == ("0400", "65534", "65534")
     assert upload["file"] == "/watchstack/alertmanager/secrets/.new/discord-webhook"
+
+
+def test_a_secret_that_this_machine_does_not_have_is_unknown_in_a_preview(
+    on_docker: MakePlan, deployed: Deployed
+) -> None:
+    plan = on_docker(secrets={"discord-webhook": {"file": "/nowhere/webhook"}})
+    script, upload = deployed(plan, preview=True).of(CONTAINER)["alertmanager-secrets"]["uploads"]
+    assert script["content"] == containers.script("loader.sh")
+    assert pulumi.contains_unknowns(upload["content"])
+    assert upload["permissions"] == "0400"
 
 
 def test_a_generated_secret_is_made_on_the_engine_and_is_in_no_state(on_docker: MakePlan, deployed: Deployed) -> None:
