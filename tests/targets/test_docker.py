@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -199,6 +200,28 @@ def test_a_secret_that_this_machine_does_not_have_is_unknown_in_a_preview(
     assert script["content"] == containers.script("loader.sh")
     assert pulumi.contains_unknowns(upload["content"])
     assert upload["permissions"] == "0400"
+
+
+def test_the_key_of_a_bucket_is_a_file_of_who_asks_it_and_they_alone_reach_it(
+    on_docker: MakePlan, deployed: Deployed, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text(SECRET)
+    mocks = deployed(
+        on_docker(
+            thanos={},
+            object_storage={"endpoint": "s3.example.org", "bucket": "metrics", "credentials": "bucket"},
+            loki={"bucket": {"name": "logs", "since": "2026-01-01"}},
+            secrets={"discord-webhook": {"capture": "discord"}, "bucket": {"file": str(tmp_path / "key")}},
+        )
+    )
+    asking = {"loki", "thanos-receive", "thanos-store", "thanos-compact"}
+    assert {name for name, one in mocks.of(CONTAINER).items() if SECRET in json.dumps(one)} == {
+        f"{name}-secrets" for name in asking
+    }
+    running = _running(mocks)
+    front = {name for name, one in running.items() if "watchstack-test-front" in json.dumps(one)}
+    assert asking <= front
+    assert "thanos-query" in running.keys() - front
 
 
 def test_a_generated_secret_is_made_on_the_engine_and_is_in_no_state(on_docker: MakePlan, deployed: Deployed) -> None:
