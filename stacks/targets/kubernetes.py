@@ -126,8 +126,6 @@ def _options(
     # Pulumi knows no days.
     patience = f"{seconds(plan.settings.kubernetes.patience):.0f}s"
     secret = manifest["kind"] == "Secret"
-    # Of what this machine does not have, a preview says nothing.
-    absent = [f'stringData["{key}"]' for key, text in manifest["stringData"].items() if text is None] if secret else []
     return ResourceOptions(
         provider=provider,
         parent=parent,
@@ -135,9 +133,14 @@ def _options(
         delete_before_replace=True,
         protect=manifest["kind"] in _DATA and containers.protected(plan),
         additional_secret_outputs=["data", "stringData"] if secret else None,
-        ignore_changes=absent or None,
+        ignore_changes=_absent(manifest) if secret else None,
         custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience),
     )
+
+
+def _absent(secret: Object) -> list[str]:
+    """Of a Secret that this machine does not have all of, a preview says nothing. The provider makes `data` of it."""
+    return ["data", "stringData"] if None in secret["stringData"].values() else []
 
 
 def _hidden(manifest: Object) -> Mapping[str, Input[Any]]:
