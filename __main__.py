@@ -17,8 +17,8 @@ from toolchain.programs import ProgramMissing
 def main() -> None:
     wanted = settings.from_pulumi(config.CONFIG.get(), config.get_config_secret_keys_env(), pulumi.get_stack())
     made = plan.make(wanted, home.missing(wanted.target))
-    checks.demand(made)
-    for warning in checks.versions.warnings(made):
+    checks.demand(made, preview=pulumi.runtime.is_dry_run())
+    for warning in checks.warnings(made):
         pulumi.warn(warning)
     targets.deploy(made)
     pulumi.export("urls", made.pages)

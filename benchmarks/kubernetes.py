@@ -1,39 +1,56 @@
-"""The Kubernetes target: what a preview costs beside an update, and what comes before the first object."""
+"""The Kubernetes target: what a preview of `prod` costs beside an update, and what comes before the first object."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from e2e.environments import Environment, clone
-from standins.rehearse import cluster_ground
+from e2e.object_store import BUCKET, ObjectStore, object_store
+from standins.rehearse import ClusterGround, cluster_ground
 
 from benchmarks.cost import cost, without_pulumi
 from benchmarks.result import Result, of_pairs
 from toolchain import pulumi
 
 RUNS = 5
-_ENVIRONMENT = "staging"
+_ENVIRONMENT = "prod"
 # What `__main__.py` imports.
 _ENTRY = "import gc; gc.disable(); import pulumi, checks; from stacks import plan, settings, targets"
 
 
 def measure(directory: Path) -> list[Result]:
-    """All of it, on a cluster of one node with `staging` in it."""
+    """All of it, on a cluster of one node with `prod` in it."""
     with _up(directory) as environment:
         return [_preview(environment), _before(environment), _imports(environment)]
 
 
 @contextmanager
 def _up(directory: Path) -> Iterator[Environment]:
-    with cluster_ground(directory / "ground") as there:
-        copy = clone(directory)
-        environment = Environment(_ENVIRONMENT, copy, variables=tuple(there.variables.items()))
-        own = environment.shipped
-        environment.set({**own, **there.settings(own)})
+    with (
+        cluster_ground(directory / "ground", long_term=True) as there,
+        object_store(directory, f"{there.cluster.node}:21999") as store,
+    ):
+        environment = Environment(_ENVIRONMENT, clone(directory), variables=tuple(there.variables.items()))
+        environment.set({**environment.shipped, **_here(environment.shipped, there, store, directory)})
         with environment.running():
             yield environment
+
+
+def _here(own: dict[str, Any], there: ClusterGround, store: ObjectStore, directory: Path) -> dict[str, Any]:
+    """What is other than in production: where things are, and that it may be taken down."""
+    hook = directory / "hook"
+    hook.write_text("http://127.0.0.1:9/hook")
+    bucket = own["object_storage"]["credentials"]
+    return {
+        **there.settings(own),
+        "unlocked": True,
+        "object_storage": {**store.settings, "credentials": bucket},
+        "loki": {**own["loki"], "bucket": {**own["loki"]["bucket"], "name": BUCKET}},
+        "secrets": {name: {"file": str(store.credentials if name == bucket else hook)} for name in own["secrets"]},
+    }
 
 
 def _preview(environment: Environment) -> Result:

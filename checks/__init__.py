@@ -117,11 +117,19 @@ def _write(plan: Plan, files: dict[str, str], directory: Path) -> None:
     render.write(files, directory)
 
 
-def demand(plan: Plan) -> None:
-    """Refused with every problem found, if there is one."""
+def demand(plan: Plan, *, preview: bool) -> None:
+    """Refused with every problem found, if there is one; of a preview, without those that stop an update alone."""
     problems = [f"{result.check}: {problem}" for result in run(plan) for problem in result.problems]
+    if not preview:
+        problems += [f"secrets: {problem}" for problem in secrets.absent(plan)]
     if problems:
         raise Refused("\n".join(problems))
+
+
+def warnings(plan: Plan) -> list[str]:
+    """What is no problem yet: each line begins with the check that says so, as problems do."""
+    said = {"secrets": secrets.warnings(plan), "versions": versions.warnings(plan)}
+    return [f"{check}: {line}" for check, lines in said.items() for line in lines]
 
 
 def _can(check: Check) -> bool:

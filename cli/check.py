@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import checks
-from checks import Result, versions
+from checks import Result
 from cli.common import AsJson, Config, Environment, answer, console, make_plan, refusals, say_pace, waiting
 from stacks.plan import Plan
 
@@ -26,7 +26,7 @@ def check(
     if json:
         about = {"environment": environment, "fast_forward": made.settings.fast_forward}
         said = [_as_dict(result) for result in results]
-        answer({**about, "checks": said, "warnings": versions.warnings(made)})
+        answer({**about, "checks": said, "warnings": checks.warnings(made)})
     else:
         _print(made, results)
     if any(result.problems for result in results):
@@ -40,8 +40,9 @@ def _print(plan: Plan, results: list[Result]) -> None:
         table.add_row(result.check, verdict, f"{result.seconds:.2f}")
     console.print(table)
     say_pace(plan)
-    for warning in versions.warnings(plan):
-        console.print(f"[yellow]versions[/]: {escape(warning)}", soft_wrap=True, highlight=False)
+    for warning in checks.warnings(plan):
+        check, _, said = warning.partition(": ")
+        console.print(f"[yellow]{check}[/]: {escape(said)}", soft_wrap=True, highlight=False)
     for left_out in plan.left_out:
         console.print(f"[dim]left out: {escape(left_out.what)}: {escape(left_out.because)}", soft_wrap=True)
     for result in results:

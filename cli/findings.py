@@ -199,7 +199,9 @@ def room(plan: Plan) -> Finding:
 
 def secret_files(plan: Plan) -> Finding:
     """Secrets that come from files."""
-    return _judged("secrets", secrets.check(plan, ROOT), "write each value to its file, mode 0400")
+    return _judged(
+        "secrets", [*secrets.absent(plan), *secrets.check(plan, ROOT)], "write each value to its file, mode 0400"
+    )
 
 
 def _judged(part: str, problems: list[str], mend: str) -> Finding:

@@ -40,12 +40,14 @@ def pin(
 
 
 def _digests(plan: Plan) -> dict[str, str]:
-    client, login = engine.connect(plan.settings), secrets.login(plan) or None
+    client, login = engine.connect(plan.settings), secrets.login(plan)
+    if None in login.values():
+        raise Refused("watchstack:registry.password: its file is not here; the registry asks for it")
     found = {}
     for product in containers.products(plan.services):
         name = images.named(product, plan.settings.registry)
         try:
-            found[name] = str(client.images.get_registry_data(name, auth_config=login).id)
+            found[name] = str(client.images.get_registry_data(name, auth_config=login or None).id)
         except DockerException as problem:
             raise Refused(f"{name}: its registry does not say which image that is: {problem}") from None
     return found

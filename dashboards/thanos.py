@@ -160,7 +160,11 @@ def _queries() -> tuple[Panel, ...]:
         row("Queries"),
         timeseries(
             "Queries asked",
-            Query(expr=promql.rate("http_requests_total", asked, ("code",), RATE), legend="{{code}}"),
+            Query(
+                expr=promql.rate("http_requests_total", asked, ("code",), RATE),
+                legend="{{code}}",
+                empty_when="nobody has asked anything since the querier started",
+            ),
             unit="reqps",
             description="Queries a second by status.",
         ),

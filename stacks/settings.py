@@ -485,7 +485,8 @@ class Secret(Strict):
     """Where the value of a secret comes from. The value itself never stands here in the clear."""
 
     file: str | None = Field(
-        default=None, description="A file on the machine that runs Pulumi, outside the repository."
+        default=None,
+        description="A file on the machine that runs Pulumi, outside the repository. `up` needs it, a preview none.",
     )
     secure: str | None = Field(
         default=None,

@@ -131,12 +131,13 @@ def digest(files: Iterable[File]) -> str:
     return hashlib.sha256(texts.encode()).hexdigest()[:16] if texts else ""
 
 
-def bundle(files: Mapping[str, str]) -> str:
-    """Texts by path as one, for the loader to take apart: many uploads take the provider long, whatever their size.
+def bundle(volume: str, texts: Mapping[str, str]) -> str:
+    """What goes into a volume as one text, by path in the service's directory, for the loader to take apart.
 
-    The digest before each text has a preview of an edit name the file.
+    Many uploads take the provider long, whatever their size. The digest before each text has a preview of an edit name
+    the file.
     """
-    return "".join(_bundled(path, text) for path, text in sorted(files.items()))
+    return "".join(_bundled(path.removeprefix(f"{volume}/"), text) for path, text in sorted(texts.items()))
 
 
 def _bundled(path: str, text: str) -> str:

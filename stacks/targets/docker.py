@@ -138,7 +138,7 @@ def _login(plan: Plan) -> list[docker.ProviderRegistryAuthArgs] | None:
     registry, login = plan.settings.registry, secrets.login(plan)
     if registry is None or not login:
         return None
-    host, password = registry.address.partition("/")[0], Output.secret(login["password"])
+    host, password = registry.address.partition("/")[0], secrets.hidden(login["password"])
     return [docker.ProviderRegistryAuthArgs(address=host, username=login["username"], password=password)]
 
 
@@ -178,15 +178,20 @@ def _loaders(
     """What puts files into the volumes. Secrets have one of their own: beside one, the provider hides every upload."""
     made = []
     if service.files or service.volumes:
-        texts = {file.path: file.text for file in service.files}
+        texts = containers.bundle("etc", {file.path: file.text for file in service.files})
         kept = [volume.path for volume in service.volumes]
         open_to_read = {path: volume for path, volume in volumes.items() if path != "secrets"}
-        made.append(_loader(site, service, unit, LOADER, open_to_read, _upload(service, "etc", texts), kept))
+        uploads = [_upload(service, "etc", texts)] if texts else []
+        made.append(_loader(site, service, unit, LOADER, open_to_read, uploads, kept))
     if service.secrets:
-        locked = _upload(service, "secrets", secrets.given(site.plan, service))
+        given = secrets.given(site.plan, service)
+        known = {path: text for path, text in given.items() if text is not None}
+        whole = containers.bundle("secrets", known) if len(known) == len(given) else None
+        locked = [_upload(service, "secrets", secrets.hidden(whole))] if given else []
         generated = [f"{secret.secret}={secret.path}" for secret in service.secrets if secret.generated]
         own = {path: volume for path, volume in volumes.items() if path == "secrets"}
-        made.append(_loader(site, service, unit, LOCKSMITH, own, locked, generated))
+        absent = ["uploads[0].content"] if whole is None else []
+        made.append(_loader(site, service, unit, LOCKSMITH, own, locked, generated, absent))
     return made
 
 
@@ -198,15 +203,19 @@ def _loader(
     volumes: Mapping[str, docker.Volume],
     uploads: Sequence[Mapping[str, Input[str]]],
     words: Sequence[str],
+    absent: Sequence[str] = (),
 ) -> docker.Container:
-    """Uploads go into the volumes, so that a secret is in no layer of a container, and in no argument."""
+    """Uploads go into the volumes, so that a secret is in no layer of a container, and in no argument.
+
+    `absent` are properties whose values this machine does not have: of them a preview says nothing.
+    """
     mounts = [_mount(volume, containers.directory(service.name, path)) for path, volume in volumes.items()]
     generates = any("=" in word for word in words)
     return _one_shot(
         site,
         service,
         part,
-        site.options(unit),
+        site.options(unit, ignore_changes=[*absent]),
         entrypoints=["sh", "-c", containers.script("loader.sh"), part],
         command=[containers.user(service), *words],
         user="0:0",
@@ -218,12 +227,10 @@ def _loader(
     )
 
 
-def _upload(service: Service, volume: str, texts: Mapping[str, str]) -> list[dict[str, Input[str]]]:
-    """What a volume shall hold, by path in the service's directory, where the loader finds it; nothing of nothing."""
-    bundle = containers.bundle({path.removeprefix(f"{volume}/"): text for path, text in texts.items()})
-    content = Output.secret(bundle) if volume == "secrets" else bundle
+def _upload(service: Service, volume: str, bundle: Input[str]) -> dict[str, Input[str]]:
+    """What a volume shall hold, where the loader finds it."""
     at = containers.directory(service.name, f"{volume}/.bundle")
-    return [{"file": at, "content": content, "permissions": "0400"}] if texts else []
+    return {"file": at, "content": bundle, "permissions": "0400"}
 
 
 def _container(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-from pulumi import Input, Output, ResourceOptions
+from pulumi import Input, ResourceOptions
 
 from stacks.plan import Plan
 from stacks.service import Service
@@ -99,7 +99,7 @@ def _deploy(
 
     def made(manifest: Object, needs: Iterable[pulumi.Resource]) -> pulumi.Resource:
         whole = _with_values(plan, service, manifest, generated) if manifest["kind"] == "Secret" else manifest
-        return _Object(_address(manifest), whole, _options(plan, provider, manifest, needs, above))
+        return _Object(_address(whole), _hidden(whole), _options(plan, provider, whole, needs, above))
 
     before = [made(manifest, after) for manifest in unit.before]
     # Its names first: the pods of a StatefulSet have theirs from the Service.
@@ -125,27 +125,32 @@ def _options(
     """Names are fixed: the old one goes before the new one comes."""
     # Pulumi knows no days.
     patience = f"{seconds(plan.settings.kubernetes.patience):.0f}s"
+    secret = manifest["kind"] == "Secret"
     return ResourceOptions(
         provider=provider,
         parent=parent,
         depends_on=[*needs],
         delete_before_replace=True,
         protect=manifest["kind"] in _DATA and containers.protected(plan),
-        additional_secret_outputs=["data", "stringData"] if manifest["kind"] == "Secret" else None,
+        additional_secret_outputs=["data", "stringData"] if secret else None,
+        ignore_changes=_absent(manifest) if secret else None,
         custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience),
     )
+
+
+def _absent(secret: Object) -> list[str]:
+    """Of a Secret that this machine does not have all of, a preview says nothing. The provider makes `data` of it."""
+    return ["data", "stringData"] if None in secret["stringData"].values() else []
 
 
 def _hidden(manifest: Object) -> Mapping[str, Input[Any]]:
     """A Secret with its texts out of sight."""
     if manifest["kind"] != "Secret":
         return manifest
-    return {**manifest, "stringData": {key: Output.secret(text) for key, text in manifest["stringData"].items()}}
+    return {**manifest, "stringData": {key: secrets.hidden(text) for key, text in manifest["stringData"].items()}}
 
 
-def _with_values(
-    plan: Plan, service: Service, manifest: Object, generated: Mapping[str, str]
-) -> Mapping[str, Input[Any]]:
+def _with_values(plan: Plan, service: Service, manifest: Object, generated: Mapping[str, str]) -> Object:
     given = secrets.given(plan, service)
     made = {one.path: one.text(generated[one.secret]) for one in service.secrets if one.generated}
-    return _hidden({**manifest, "stringData": {pods.key(path): text for path, text in sorted((given | made).items())}})
+    return {**manifest, "stringData": {pods.key(path): text for path, text in sorted({**given, **made}.items())}}

@@ -34,7 +34,10 @@ def deploy(plan: Plan) -> None:
     props = {"path": str(place), "environment": {"PYTHONPATH": str(ROOT)}, "kept": kept}
     house = Home(plan.settings.environment, props)
     for service in plan.services:
-        LocalService(service.name, _props(plan, service, place), pulumi.ResourceOptions(parent=house))
+        # Of what this machine does not have, a preview says nothing.
+        absent = ["secrets"] if None in secrets.given(plan, service).values() else None
+        options = pulumi.ResourceOptions(parent=house, ignore_changes=absent)
+        LocalService(service.name, _props(plan, service, place), options)
 
 
 def _props(plan: Plan, service: Service, place: Path) -> dict[str, Any]:
@@ -45,7 +48,9 @@ def _props(plan: Plan, service: Service, place: Path) -> dict[str, Any]:
         "command": command(service),
         "files": {file.path: file.text for file in service.files},
         "on_change": {file.path: file.on_change for file in service.files},
-        "secrets": pulumi.Output.secret(secrets.given(plan, service)),
+        "secrets": pulumi.Output.secret(
+            {path: secrets.hidden(text) for path, text in secrets.given(plan, service).items()}
+        ),
         "generated": {secret.path: secret.secret for secret in service.secrets if secret.generated},
         "volumes": [volume.path for volume in service.volumes],
         "kept": [volume.path for volume in service.volumes] if durable else [],

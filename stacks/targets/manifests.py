@@ -93,9 +93,11 @@ def _login(plan: Plan, namespace: str) -> Object | None:
     if not given or plan.settings.registry is None:
         return None
     host = plan.settings.registry.address.partition("/")[0]
-    words = b64encode(f"{given['username']}:{given['password']}".encode()).decode()
     made = _object(plan, "v1", "Secret", pods.LOGIN, namespace)
-    text = json.dumps({"auths": {host: {"auth": words}}})
+    text = None
+    if given["password"] is not None:
+        words = b64encode(f"{given['username']}:{given['password']}".encode()).decode()
+        text = json.dumps({"auths": {host: {"auth": words}}})
     return {**made, "type": "kubernetes.io/dockerconfigjson", "stringData": {".dockerconfigjson": text}}
 
 

@@ -1,5 +1,6 @@
 """Checks that need no program: each says yes to what is right and no, in words, to what is not."""
 
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import checks
 from checks import disk, loki, ports, retention, routing, secrets
 from stacks import plan, settings
 from stacks.settings import STACK_FILES
+from stacks.strict import Refused
 
 HERE = Path()
 
@@ -58,16 +60,26 @@ def test_an_alert_on_logs_must_reach_somebody_whichever_system_the_log_is_of(mak
     assert found == f"{alert.place}: LogFatal has severity 'page', which nobody routes; routed: critical, warning, info"
 
 
-def test_a_secret_file_must_be_there_and_hold_something(make_plan: MakePlan, tmp_path: Path) -> None:
+def test_a_secret_file_must_hold_something(make_plan: MakePlan, tmp_path: Path) -> None:
     file = tmp_path / "webhook"
     made = make_plan(secrets={"discord-webhook": {"file": str(file)}})
-    [missing] = secrets.check(made, HERE)
-    assert f"watchstack:secrets.discord-webhook.file: {file}: no such file" in missing
     file.write_text("\n")
     [empty] = secrets.check(made, HERE)
-    assert "the file is empty" in empty
+    assert f"watchstack:secrets.discord-webhook.file: {file}: the file is empty" in empty
     file.write_text("https://discord.example/1")
+    assert (secrets.check(made, HERE), secrets.absent(made)) == ([], [])
+
+
+def test_a_secret_file_must_be_there_for_an_update_and_for_nothing_else(make_plan: MakePlan, tmp_path: Path) -> None:
+    made = make_plan(secrets={"discord-webhook": {"file": str(tmp_path / "webhook")}})
     assert secrets.check(made, HERE) == []
+    [absent] = secrets.absent(made)
+    assert absent.startswith(f"watchstack:secrets.discord-webhook.file: {tmp_path / 'webhook'}: no such file")
+    [warning] = checks.warnings(made)
+    assert warning == f"secrets: {absent}: `up` refuses without it"
+    with pytest.raises(Refused, match=re.escape(f"secrets: {absent}")):
+        checks.demand(made, preview=False)
+    checks.demand(made, preview=True)
 
 
 def test_a_taken_port_is_named_with_its_holder_and_the_way_out(make_plan: MakePlan, taken_port: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import MakePlan
 
-from checks import CHECKS, versions
+from checks import CHECKS, secrets, versions
 from dashboards import build
 from dashboards.changes import digest
 from stacks import render
@@ -66,9 +66,12 @@ def test_alertroutes() -> None:
 
 def test_secrets(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert _said("secrets", make_plan(secrets={"discord-webhook": {"file": "~/secrets/discord"}})) == _example(
-        "secrets"
-    )
+    made = make_plan(secrets={"discord-webhook": {"file": "~/secrets/discord"}})
+    absent, empty = _example("secrets")
+    assert [f"secrets: {line}" for line in secrets.absent(made)] == [absent]
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "discord").touch()
+    assert _said("secrets", made) == [empty]
 
 
 def test_disk(make_plan: MakePlan) -> None:

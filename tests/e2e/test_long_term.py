@@ -1,12 +1,9 @@
 """Two Prometheus, a receiver, a bucket, a store, a querier: replicas are one, and blocks and logs are in the bucket."""
 
 import re
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,59 +13,48 @@ from standins import demand
 
 import dashboards
 from e2e.environments import Environment, clone, eventually
+from e2e.object_store import BUCKET, SECRET, ObjectStore, object_store
 from stacks.services import thanos
-from toolchain.programs import program
 
 pytestmark = pytest.mark.e2e
 
-KEY, SECRET = "AKIDWATCHSTACK", "open-sesame-of-the-bucket"
-STORE = "127.0.0.1:21999"
 UP = 'up{job="alertmanager"}'
 
 
-@contextmanager
-def _object_store(directory: Path) -> Iterator[None]:
-    line = [str(program("fakes3")), f"-listen={STORE}", "-bucket=watchstack", f"-access-key={KEY}"]
-    with (directory / "log").open("w") as log:
-        process = subprocess.Popen(line, stdout=log, stderr=log)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    with object_store(tmp_path_factory.mktemp("store"), "127.0.0.1:21999") as there:
+        yield there
 
 
 @pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    demand.require(["thanos", "fakes3"])
-    place = tmp_path_factory.mktemp("long")
-    (place / "key").write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
-    environment = Environment("long", clone(place))
+def long(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    demand.require(["thanos"])
+    environment = Environment("long", clone(tmp_path_factory.mktemp("long")))
     off = {"enabled": False}
-    with _object_store(place):
-        environment.write(
-            systems={"boss-workflow": {"targets": {"boss-workflow": "127.0.0.1:9"}}},
-            prometheus={
-                "replicas": 2,
-                "scrape_interval": "1s",
-                "evaluation_interval": "1s",
-                "volume": "256MB",
-                "retention": "1h",
-            },
-            object_storage={"endpoint": STORE, "bucket": "watchstack", "credentials": "bucket", "insecure": True},
-            thanos={"volume": "256MB"},
-            secrets={
-                "discord-webhook": {"capture": "discord"},
-                "heartbeat": {"capture": "heartbeat"},
-                "bucket": {"file": str(place / "key")},
-            },
-            loki={"bucket": {"name": "watchstack", "since": date(2024, 1, 2)}, "volume": "256MB", "retention": "24h"},
-            jaeger=off,
-            grafana=off,
-            node_exporter=off,
-        )
-        with environment.running():
-            yield environment
+    environment.write(
+        systems={"boss-workflow": {"targets": {"boss-workflow": "127.0.0.1:9"}}},
+        prometheus={
+            "replicas": 2,
+            "scrape_interval": "1s",
+            "evaluation_interval": "1s",
+            "volume": "256MB",
+            "retention": "1h",
+        },
+        object_storage=store.settings,
+        thanos={"volume": "256MB"},
+        secrets={
+            "discord-webhook": {"capture": "discord"},
+            "heartbeat": {"capture": "heartbeat"},
+            "bucket": {"file": str(store.credentials)},
+        },
+        loki={"bucket": {"name": BUCKET, "since": date(2024, 1, 2)}, "volume": "256MB", "retention": "24h"},
+        jaeger=off,
+        grafana=off,
+        node_exporter=off,
+    )
+    with environment.running():
+        yield environment
 
 
 def _ask(long: Environment, path: str, /, **parameters: str) -> list[dict[str, Any]]:
@@ -101,26 +87,19 @@ def test_while_one_of_them_is_down_there_is_no_gap(long: Environment) -> None:
     assert len(one["values"]) >= int(end - start)
 
 
-def _objects() -> list[str]:
-    """The names of what is in the bucket."""
-    login = {"Authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/x"}
-    answer = httpx.get(f"http://{STORE}/watchstack", params={"list-type": "2"}, headers=login, trust_env=False)
-    return re.findall(r"<Key>(.*?)</Key>", answer.raise_for_status().text)
-
-
 def test_what_the_receiver_holds_is_in_the_bucket_when_it_stops_and_the_store_answers_from_there(
-    long: Environment,
+    long: Environment, store: ObjectStore
 ) -> None:
-    assert httpx.get(f"http://{STORE}/watchstack", trust_env=False).status_code == 403
+    assert not store.let_in_without_a_key()
     psutil.Process(long.pids()[thanos.RECEIVE]).terminate()
     for attempt in eventually(60):
         with attempt:
-            assert [name for name in _objects() if re.fullmatch(r"long/metrics/[0-9A-Z]{26}/meta\.json", name)]
-    store = f"127.0.0.1:{thanos.GRPC[thanos.STORE] + long.offset}"
+            assert [name for name in store.objects() if re.fullmatch(r"long/metrics/[0-9A-Z]{26}/meta\.json", name)]
+    there = f"127.0.0.1:{thanos.GRPC[thanos.STORE] + long.offset}"
     for attempt in eventually(120):
         with attempt:
             asked = {"query": f"count_over_time({UP}[1h])", "dedup": "false"}
-            found = _ask(long, "/api/v1/query", **asked, **{"storeMatch[]": f'{{__address__="{store}"}}'})
+            found = _ask(long, "/api/v1/query", **asked, **{"storeMatch[]": f'{{__address__="{there}"}}'})
             assert {each["metric"]["replica"] for each in found} == {"prometheus", "prometheus-2"}
 
 
@@ -133,7 +112,7 @@ def test_every_panel_of_its_dashboard_that_may_not_be_empty_has_data(long: Envir
                 assert long.get(9090, "/api/v1/query", query=expr)["data"]["result"], f"{each.panel}: {expr}"
 
 
-def test_logs_are_in_the_bucket_and_found_there_after_a_restart(long: Environment) -> None:
+def test_logs_are_in_the_bucket_and_found_there_after_a_restart(long: Environment, store: ObjectStore) -> None:
     stream = {"stream": {"system": "boss-workflow"}, "values": [[str(time.time_ns()), "kept for long"]]}
     long.post(3100, "/loki/api/v1/push", {"streams": [stream]})
     httpx.post(long.url(3100, "/flush"), trust_env=False).raise_for_status()
@@ -146,7 +125,7 @@ def test_logs_are_in_the_bucket_and_found_there_after_a_restart(long: Environmen
             assert [line for each in found for _, line in each["values"]] == ["kept for long"]
     for attempt in eventually(30):
         with attempt:
-            assert {name.partition("/")[0] for name in _objects()} == {"fake", "index", "long"}
+            assert {name.partition("/")[0] for name in store.objects()} == {"fake", "index", "long"}
     assert not [file for file in (long.home / "loki" / "data" / "chunks").rglob("*") if file.is_file()]
 
 

@@ -8,11 +8,12 @@ import yaml
 from conftest import MakePlan
 
 from checks import references
-from stacks import render, sizing
+from stacks import flows, render, sizing
 from stacks.plan import Plan
 from stacks.services import thanos
 
 STORAGE = {"endpoint": "10.0.0.12:9000", "bucket": "metrics", "credentials": "bucket", "insecure": True}
+PARTS = thanos.NAMES
 SECRETS = {name: {"file": "/dev/null"} for name in ("discord-webhook", "bucket")}
 
 
@@ -109,3 +110,33 @@ def test_its_alerts_and_dashboard_are_over_metrics_that_it_has(kept: Plan) -> No
     assert "ThanosUploadFailing" in {alert.name for alert in kept.alerts}
     assert "thanos" in {board.uid for board in kept.dashboards}
     assert references.check(kept, Path()) == []
+
+
+@pytest.mark.parametrize(("target", "place"), [("docker", ""), ("kubernetes", ".monitoring")])
+def test_in_containers_its_parts_find_each_other_by_their_names(make_plan: MakePlan, target: str, place: str) -> None:
+    registry = {"address": "mirror.example.org"}
+    made = make_plan(
+        target=target,
+        registry=registry,
+        thanos={},
+        object_storage=STORAGE,
+        prometheus={"replicas": 2},
+        loki={"bucket": {"name": "logs", "since": "2026-01-01"}},
+        secrets=SECRETS,
+    )
+    for name in ("prometheus", "prometheus-2"):
+        [backend] = _read(made, f"{name}/etc/prometheus.yml")["remote_write"]
+        assert backend["url"] == f"http://thanos-receive{place}:10908/api/v1/receive"
+    sources = _read(made, "grafana/etc/provisioning/datasources/watchstack.yml")["datasources"]
+    assert (
+        next(source["url"] for source in sources if source["name"] == "Thanos") == f"http://thanos-query{place}:10904"
+    )
+    found = {(flow.source, flow.target, flow.port) for flow in flows.of(made) if {flow.source, flow.target} & {*PARTS}}
+    scrapes = {(f"prometheus{number}", name, thanos.HTTP[name]) for number in ("", "-2") for name in PARTS}
+    assert found == scrapes | {
+        ("grafana", "thanos-query", 10904),
+        ("prometheus", "thanos-receive", 10908),
+        ("prometheus-2", "thanos-receive", 10908),
+        ("thanos-query", "thanos-receive", 10901),
+        ("thanos-query", "thanos-store", 10905),
+    }

@@ -39,6 +39,8 @@ from toolchain.versions import table, this_platform
 NOBODY = 65534
 # What a cluster has of itself.
 OF_CLUSTERS = ("coredns", "pause")
+# What few environments have, and takes minutes to build.
+LONG_TERM = ("thanos",)
 
 _ROOT = Path(workloads.__file__).parents[1]
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -96,8 +98,8 @@ class Image:
 
 
 def names() -> list[str]:
-    """The official references of the images that environments are made of."""
-    others = {official(name) for name in OF_CLUSTERS} | {ours()}
+    """The official references of the images that environments are made of, but those of long-term storage."""
+    others = {official(name) for name in (*OF_CLUSTERS, *LONG_TERM)} | {ours()}
     return [reference for reference in _recipes() if reference not in others]
 
 
@@ -154,6 +156,7 @@ def _recipes() -> dict[str, Callable[[], Image]]:
         "redis_exporter": _redis_exporter,
         "cadvisor": _cadvisor,
         "caddy": _caddy,
+        "thanos": _thanos,
         "coredns": _coredns,
         "pause": _pause,
     }
@@ -258,6 +261,11 @@ def _jaeger() -> Image:
 def _caddy() -> Image:
     config = {"WorkingDir": "/srv", "ExposedPorts": {"443/tcp": {}}, "Cmd": ["caddy", "run"]}
     return Image([_busybox(), _program("caddy", "/usr/bin/caddy")], config)
+
+
+def _thanos() -> Image:
+    config = {"User": "1001", "Entrypoint": ["/bin/thanos"]}
+    return Image([_busybox(), _program("thanos", "/bin/thanos")], config)
 
 
 def _coredns() -> Image:

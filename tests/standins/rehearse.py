@@ -25,6 +25,7 @@ import yaml
 from docker.errors import DockerException
 from rich.console import Console
 
+from stacks import settings
 from stacks.targets.supervisor import wait
 from standins import images
 from standins.cluster import Cluster, cluster
@@ -86,34 +87,38 @@ class ClusterGround:
         port = int(self.cluster.server.rpartition(":")[2])
         return {
             "grafana": {"enabled": False},
-            "kubernetes": {**own.get("kubernetes", {}), "api_port": port},
+            "kubernetes": {**own.get("kubernetes", {}), "context": None, "api_port": port},
             "registry": {"address": self.registry},
         }
 
 
 @contextmanager
-def cluster_ground(directory: Path) -> Iterator[ClusterGround]:
-    """A cluster of one node, with all it has in `directory`."""
+def cluster_ground(directory: Path, *, long_term: bool = False) -> Iterator[ClusterGround]:
+    """A cluster of one node, with all it has in `directory`; its registry has images of long-term storage if asked."""
     directory.mkdir(parents=True, exist_ok=True)
     with (
         cluster(directory / "cluster", lambda step: _console.print(step, style="dim")) as there,
         registry(directory / "registry") as address,
     ):
-        images.push(address, [*images.names(), images.ours()])
+        images.push(address, [*images.names(), images.ours(), *_long_term(long_term)])
         own = {"KUBECONFIG": str(there.kubeconfig)}
         with provider("kubernetes", own, directory / "provider.log") as port:
             yield ClusterGround(cluster=there, registry=address, provider=port)
 
 
 @contextmanager
-def ground(directory: Path, *, running: bool = False) -> Iterator[Ground]:
+def ground(directory: Path, *, running: bool = False, long_term: bool = False) -> Iterator[Ground]:
     """With all it has in `directory`. `running`: an engine that runs is used, before one is started."""
     directory.mkdir(parents=True, exist_ok=True)
     with _engine(directory / "engine", running=running) as host, registry(directory / "registry") as address:
-        images.push(address)
+        images.push(address, [*images.names(), *_long_term(long_term)])
         with provider("docker", {"DOCKER_HOST": host}, directory / "provider.log") as port:
             client = docker.DockerClient(base_url=host)
             yield Ground(host=host, client=client, registry=address, provider=port)
+
+
+def _long_term(wanted: bool) -> list[str]:
+    return [images.official(name) for name in images.LONG_TERM if wanted]
 
 
 @contextmanager
@@ -159,16 +164,20 @@ def _variables(environment: str) -> Path:
     return _place(environment).with_suffix(".mk")
 
 
+def _settings(environment: str) -> dict[str, Any]:
+    """What the stack file says."""
+    config = yaml.safe_load(settings.stack_file(environment).read_text(encoding="utf-8"))["config"]
+    return {key.removeprefix("watchstack:"): value for key, value in config.items()}
+
+
 def hold(environment: str) -> None:
     """Be the ground of a rehearsal until SIGTERM."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    stack_file = ROOT / "stacks" / "env" / f"Pulumi.{environment}.yaml"
-    config = yaml.safe_load(stack_file.read_text(encoding="utf-8"))["config"]
-    own = {key.removeprefix("watchstack:"): value for key, value in config.items()}
+    own = _settings(environment)
     # One of processes is rehearsed in containers.
     target = "kubernetes" if own["target"] == "kubernetes" else "docker"
-    with _ground_of(target, _place(environment)) as found:
+    with _ground_of(target, _place(environment), long_term="thanos" in own) as found:
         changes = {f"watchstack:{key}": json.dumps(value) for key, value in found.settings(own).items()}
         changes["watchstack:target"] = target
         lines = [f"export {name} := {value}" for name, value in found.variables.items()]
@@ -180,13 +189,22 @@ def hold(environment: str) -> None:
         _variables(environment).unlink()
 
 
-def _ground_of(target: str, directory: Path) -> AbstractContextManager[Ground | ClusterGround]:
-    return cluster_ground(directory) if target == "kubernetes" else ground(directory, running=True)
+def _ground_of(target: str, directory: Path, *, long_term: bool) -> AbstractContextManager[Ground | ClusterGround]:
+    if target == "kubernetes":
+        return cluster_ground(directory, long_term=long_term)
+    return ground(directory, running=True, long_term=long_term)
 
 
 def start(environment: str) -> int:
     """Start the ground in the background, and return once it is there."""
     pulumi.stack_file(environment)
+    if _settings(environment)["lifecycle"] == "durable":
+        _console.print(
+            f"{environment} is durable: a rehearsal of it would tell its real receivers, and write to its bucket. "
+            "Rehearse another one, such as staging.",
+            style="red",
+        )
+        return 1
     _console.print(
         "This is a rehearsal: the images hold programs of this machine, under the official names and in the versions "
         "that are installed here, and a stand-in does what Pulumi's plugin does. There is no Grafana."

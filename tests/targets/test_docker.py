@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -74,11 +75,11 @@ TWO = {
 }
 
 
-def _registered(plan: Plan, mocks: Engine) -> None:
+def _registered(plan: Plan, mocks: Engine, *, preview: bool) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        pulumi.runtime.set_mocks(mocks, preview=False)
+        pulumi.runtime.set_mocks(mocks, preview=preview)
         pulumi.runtime.test(lambda: docker.deploy(plan))()  # type: ignore[no-untyped-call]
     finally:
         left = asyncio.all_tasks(loop)
@@ -92,13 +93,15 @@ def _registered(plan: Plan, mocks: Engine) -> None:
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Deployed:
     """What is registered for a Plan. `retries` are the labels of one-shot containers that failed."""
 
-    def deploy(plan: Plan, retries: Mapping[str, str] | None = None, **ended_with: int) -> Engine:
+    def deploy(
+        plan: Plan, retries: Mapping[str, str] | None = None, *, preview: bool = False, **ended_with: int
+    ) -> Engine:
         monkeypatch.setattr(engine, "demand", lambda _plan: None)
         monkeypatch.setattr(engine, "retries", lambda _plan: retries or {})
         mocks = Engine(ended_with=ended_with)
         # In a thread: Pulumi takes the loop of the one that it finds itself in, and leaves tasks in it.
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(_registered, plan, mocks).result()
+            pool.submit(_registered, plan, mocks, preview=preview).result()
         return mocks
 
     return deploy
@@ -199,6 +202,37 @@ def test_a_secret_is_in_an_upload_that_nobody_else_may_read_and_nowhere_else(
     assert (upload["permissions"], upload["file"]) == ("0400", "/watchstack/alertmanager/secrets/.bundle")
     assert f"discord-webhook\n{SECRET}\n" in upload["content"]
     assert loader["command"] == ["65534:65534"]
+
+
+def test_a_secret_that_this_machine_does_not_have_is_unknown_in_a_preview(
+    on_docker: MakePlan, deployed: Deployed
+) -> None:
+    plan = on_docker(secrets={"discord-webhook": {"file": "/nowhere/webhook"}})
+    (upload,) = deployed(plan, preview=True).of(CONTAINER)["alertmanager-secrets"]["uploads"]
+    assert pulumi.contains_unknowns(upload["content"])
+    assert upload["permissions"] == "0400"
+
+
+def test_the_key_of_a_bucket_is_a_file_of_who_asks_it_and_they_alone_reach_it(
+    on_docker: MakePlan, deployed: Deployed, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text(SECRET)
+    mocks = deployed(
+        on_docker(
+            thanos={},
+            object_storage={"endpoint": "s3.example.org", "bucket": "metrics", "credentials": "bucket"},
+            loki={"bucket": {"name": "logs", "since": "2026-01-01"}},
+            secrets={"discord-webhook": {"capture": "discord"}, "bucket": {"file": str(tmp_path / "key")}},
+        )
+    )
+    asking = {"loki", "thanos-receive", "thanos-store", "thanos-compact"}
+    assert {name for name, one in mocks.of(CONTAINER).items() if SECRET in json.dumps(one)} == {
+        f"{name}-secrets" for name in asking
+    }
+    running = _running(mocks)
+    front = {name for name, one in running.items() if "watchstack-test-front" in json.dumps(one)}
+    assert asking <= front
+    assert "thanos-query" in running.keys() - front
 
 
 def test_a_generated_secret_is_made_on_the_engine_and_is_in_no_state(on_docker: MakePlan, deployed: Deployed) -> None:

@@ -26,7 +26,14 @@ def test_judges(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
         prometheus={"replicas": 2},
         alertmanager={"replicas": 3},
         systems={"boss-workflow": {"workload": True}, "phase5": {"workload": True}},
-        secrets={"discord-webhook": {"capture": "discord"}, "slack-webhook": {"capture": "slack"}},
+        secrets={
+            "discord-webhook": {"capture": "discord"},
+            "slack-webhook": {"capture": "slack"},
+            "bucket": {"file": "/nowhere"},
+        },
+        object_storage={"endpoint": "s3.example.org", "bucket": "metrics", "credentials": "bucket"},
+        thanos={},
+        loki={"bucket": {"name": "logs", "since": "2026-01-01"}},
     )
     objects = manifests.objects(plan)
     found = [*judges.kube_score(objects), *judges.checkov(objects), *judges.kubeconform(objects)]

@@ -18,7 +18,9 @@ OWN = f"{os.getuid()}:{os.getgid()}"
 def load(tmp_path: Path) -> Load:
     def run(volume: str, files: Mapping[str, str]) -> None:
         (tmp_path / volume).mkdir(exist_ok=True)
-        (tmp_path / volume / ".bundle").write_text(containers.bundle(files))
+        (tmp_path / volume / ".bundle").write_text(
+            containers.bundle(volume, {f"{volume}/{path}": text for path, text in files.items()})
+        )
         _run(tmp_path)
 
     return run
@@ -79,7 +81,7 @@ def test_secrets_are_for_the_service_alone(tmp_path: Path, load: Load, volume: s
 def test_a_bundle_that_ends_early_is_told_and_nothing_of_it_is_taken(tmp_path: Path, load: Load) -> None:
     load("etc", {"one.yml": "before", "two.yml": "before"})
     (tmp_path / "etc" / ".bundle").write_text(
-        containers.bundle({"one.yml": "after"}) + "==> 100 0123abcd two.yml\nhalf"
+        containers.bundle("etc", {"etc/one.yml": "after"}) + "==> 100 0123abcd two.yml\nhalf"
     )
     with pytest.raises(subprocess.CalledProcessError):
         _run(tmp_path)
@@ -87,6 +89,8 @@ def test_a_bundle_that_ends_early_is_told_and_nothing_of_it_is_taken(tmp_path: P
 
 
 def test_an_edit_changes_the_line_before_its_file() -> None:
-    before, after = (containers.bundle({"a.yml": "x > 0\n", "b.yml": limit}) for limit in ("y > 0\n", "y > 1\n"))
+    before, after = (
+        containers.bundle("etc", {"etc/a.yml": "x > 0\n", "etc/b.yml": limit}) for limit in ("y > 0\n", "y > 1\n")
+    )
     changed = [new for old, new in zip(before.splitlines(), after.splitlines(), strict=True) if old != new]
     assert [line.split()[-1] for line in changed] == ["b.yml", "1"]

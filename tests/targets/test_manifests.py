@@ -251,3 +251,22 @@ def test_simulated_services_ask_to_be_scraped(on_a_cluster: MakePlan) -> None:
         "postgres-exporter",
         "redis-exporter",
     }
+
+
+LONG = {
+    "thanos": {},
+    "object_storage": {"endpoint": "s3.example.org", "bucket": "metrics", "credentials": "bucket"},
+    "loki": {"bucket": {"name": "logs", "since": "2026-01-01"}},
+    "secrets": {name: {"file": "/nowhere"} for name in ("discord-webhook", "bucket")},
+}
+
+
+def test_what_is_kept_for_long_is_stateful_and_only_it_reaches_the_bucket_with_the_key(on_a_cluster: MakePlan) -> None:
+    plan = on_a_cluster(**LONG)
+    asking = {"loki", "thanos-receive", "thanos-store", "thanos-compact"}
+    assert asking <= {name for _, name in _of(plan, "StatefulSet")}
+    assert "thanos-query" in {name for _, name in _of(plan, "Deployment")}
+    holding = {name for (_, name), one in _of(plan, "Secret").items() if "object-storage" in one["stringData"]}
+    assert holding == asking
+    outside = {name for (_, name), one in _of(plan, "NetworkPolicy").items() if "0.0.0.0/0" in str(one)}
+    assert outside == asking | {"alertmanager", "prometheus"}

@@ -20,5 +20,5 @@ def small_disk() -> Iterator[Path]:
 def on_cluster(small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterGround]:
     """A cluster with all it needs."""
     assert small_disk.is_dir()
-    with cluster_ground(tmp_path_factory.mktemp("cluster") / "own") as found:
+    with cluster_ground(tmp_path_factory.mktemp("cluster") / "own", long_term=True) as found:
         yield found

@@ -88,6 +88,17 @@ def _gone(there: ClusterGround, name: str) -> None:
             assert name not in names
 
 
+def test_who_has_no_secrets_previews_all_of_it_and_is_refused_before_anything_is_made(
+    faulty: Environment, on_cluster: ClusterGround, tmp_path: Path
+) -> None:
+    (tmp_path / "hook").unlink()
+    said = faulty.pulumi("preview", "--diff")
+    assert "Secret/faulty/alertmanager" in said
+    assert f"heartbeat.file: {tmp_path / 'hook'}: no such file" in said
+    _refused(faulty, f"secrets: watchstack:secrets.discord-webhook.file: {tmp_path / 'hook'}: no such file")
+    _gone(on_cluster, "faulty")
+
+
 def test_what_is_not_allowed_is_told(faulty: Environment, on_cluster: ClusterGround) -> None:
     stranger = on_cluster.cluster.user("stranger")
     _refused(_apart(faulty, KUBECONFIG=str(stranger)), 'User "stranger" cannot list', "docs/kubernetes.md")

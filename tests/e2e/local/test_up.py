@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -197,6 +198,26 @@ def test_another_environment_runs_beside_it_and_leaves_nothing(one: Environment,
     assert not two.supervisor.socket.exists()
     assert not list((scratch / ".watchstack" / "state").rglob("two.json*"))
     assert all(one.pids().values())
+
+
+def test_who_has_no_secrets_may_preview_and_is_refused_an_update_before_anything_is_made(scratch: Path) -> None:
+    two, file = Environment("two", scratch), scratch / "webhook"
+    off = {name: {"enabled": False} for name in ("grafana", "jaeger", "loki", "node_exporter")}
+    two.write(secrets={"discord-webhook": {"file": str(file)}, "heartbeat": {"capture": "heartbeat"}}, **off)
+    said = f"watchstack:secrets.discord-webhook.file: {file}: no such file"
+    try:
+        assert said in two.pulumi("preview")
+        refused = two.up(check=False, preview=True)
+        assert re.search(rf"Pulumi\.two\.yaml:\d+: secrets: {re.escape(said)}", refused)
+        # The stack itself, and nothing in it.
+        assert "+ 1 created" in refused
+        assert not two.home.exists()
+        file.write_text("http://127.0.0.1:9/hook")
+        two.up()
+        file.unlink()
+        two.pulumi("preview", "--expect-no-changes")
+    finally:
+        two.down()
 
 
 def test_a_taken_port_is_refused_before_anything_is_made(scratch: Path) -> None:
