@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,6 +22,7 @@ from stacks.units import Duration, Size
 PROJECT = "watchstack"
 STACK_FILES = Path(__file__).parent / "env"
 SECRETS = f"{PROJECT}:secrets"
+_PREFIX = f"{PROJECT}:"
 # What a problem with a key of a stack file begins with, said by the settings or, after its name, by a check.
 _KEY = re.compile(rf"(?:[a-z]+: )?(?P<key>{PROJECT}(?::[\w./-]*[\w/-])?): ")
 
@@ -653,13 +655,12 @@ def from_text(text: str, path: Path, environment: str, changes: Mapping[str, str
     config = (document or {}).get("config") or {}
     # `pulumi config set` writes every value as a string, and means what stands in it.
     given = {key if ":" in key else f"{PROJECT}:{key}": value for key, value in (changes or {}).items()}
-    values = {key: _value(value) if isinstance(value, str) else value for key, value in (config | given).items()}
-    return _settings(values, environment)
+    return _settings(_own(config | given), environment)
 
 
 def from_pulumi(config: Mapping[str, str], secret_keys: Collection[str], environment: str) -> Settings:
     """Settings of Pulumi's configuration map: structures are JSON text, and secrets come decrypted."""
-    values = {key: _value(text) for key, text in config.items()}
+    values = _own(config)
     if SECRETS in secret_keys:
         values[SECRETS] = {
             name: {"secure": source} if isinstance(source, str) else source for name, source in values[SECRETS].items()
@@ -685,10 +686,26 @@ def _placed(line: str, path: Path) -> str:
 
 
 def _settings(config: Mapping[str, Any], environment: str) -> Settings:
-    prefix = f"{PROJECT}:"
-    own = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
-    return load(Settings, {**own, "environment": environment}, prefix)
+    own = {key.removeprefix(_PREFIX): value for key, value in config.items()}
+    return load(Settings, {**own, "environment": environment}, _PREFIX)
 
 
-def _value(text: str) -> Any:
-    return json.loads(text) if text[:1] in ("{", "[") else yaml.safe_load(text)
+def _own(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of this project. A stack file may have those of providers, too."""
+    return {
+        key: _value(key, value) if isinstance(value, str) else value
+        for key, value in config.items()
+        if key.startswith(_PREFIX)
+    }
+
+
+def _value(key: str, text: str) -> Any:
+    """Structures are JSON where Pulumi wrote them, and YAML where a person did."""
+    if text[:1] in ("{", "["):
+        with suppress(json.JSONDecodeError):
+            return json.loads(text)
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError:
+        shown = "the value (not shown)" if key == SECRETS else json.dumps(text)
+        raise Refused(f"{key}: {shown} is not accepted: it is neither JSON nor YAML") from None

@@ -70,10 +70,23 @@ def test_pulumis_map_gives_the_same_settings_as_the_file() -> None:
         "watchstack:lifecycle": "ephemeral",
         "watchstack:systems": '{"boss-workflow":{"workload":true}}',
         "watchstack:secrets": '{"discord-webhook":{"capture":"discord"}}',
-        "other:key": "of another project",
+        "other:key": "of: another: project",
     }
     from_file = settings.from_stack_file(HERE / "good" / "least.yaml", "test")
     assert settings.from_pulumi(config, [], "test") == from_file
+
+
+def test_a_value_given_on_the_command_line_is_json_or_yaml() -> None:
+    file = HERE / "good" / "least.yaml"
+    for text in ("{retention: 2d}", '{"retention": "2d"}'):
+        assert settings.from_stack_file(file, "test", {"prometheus": text}).prometheus.retention == "2d"
+    with pytest.raises(Refused) as refused:
+        settings.from_stack_file(file, "test", {"prometheus": "{retention: 2d", "port_offset": "1"})
+    assert str(refused.value) == (
+        'watchstack:prometheus: "{retention: 2d" is not accepted: it is neither JSON nor YAML'
+    )
+    with pytest.raises(Refused, match=r"watchstack:secrets: the value \(not shown\) is not accepted"):
+        settings.from_stack_file(file, "test", {"secrets": "{discord-webhook: {secure: open-sesame}"})
 
 
 def test_a_secret_that_pulumi_decrypted_is_taken_and_one_in_the_clear_is_not() -> None:
