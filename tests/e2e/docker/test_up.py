@@ -99,7 +99,7 @@ def test_a_rule_edit_is_live_and_no_service_was_touched(
     output = contained.up("--diff", preview=True)
     assert _query(contained, "RedisErrors").endswith("> 3")
     assert _started(there) == before
-    assert "- increase(redis_connection_errors_total" in output, "the preview shows the text that changes"
+    assert re.search(r"- +increase\(redis_connection_errors_total", output), "the preview shows the text that changes"
     assert re.search(r"\+ ==> \d+ [0-9a-f]{8} rules/boss-workflow/v1/alerts.yml", output), "and the file that it is in"
     assert "+-2 replaced" in output
     assert "++ docker:index:Container prometheus " not in output
