@@ -12,6 +12,9 @@ _KEY = re.compile(r"[0-9a-f]{32,}")
 
 IN_THE_CLEAR = "in_the_clear"
 
+# What the name of a container ends with that is a part of a service: two fill its volumes, and one waits for it.
+PARTS = ("loader", "secrets", "settle")
+
 Name = Annotated[str, Field(pattern=_NAME)]
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 Severity = Literal["critical", "warning", "info"]

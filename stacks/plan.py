@@ -78,12 +78,11 @@ class Plan:
 
     def exposed(self, service: Service) -> list[Opening]:
         """The ports of a service that other machines reach, in their private network."""
-        docker, numbers = self.settings.docker, [service.port(name) for name in service.exposed]
-        if service.machine:
-            address = docker.hosts[service.machine].address
-            return [Opening(inside=number, address=address, port=number) for number in numbers]
-        offset, address = self.ground.port_offset, str(docker.agents_at)
-        return [Opening(inside=number, address=address, port=number + offset) for number in numbers]
+        docker, machine = self.settings.docker, service.machine
+        # The ports of agents are moved already: they share a machine with others.
+        address, offset = (docker.hosts[machine].address, 0) if machine else (docker.agents_at, self.ground.port_offset)
+        numbers = [service.port(name) for name in service.exposed]
+        return [Opening(inside=number, address=str(address), port=number + offset) for number in numbers]
 
     def openings(self, service: Service) -> list[Opening]:
         """All ports of a service that are published on its machine, that of its page among them."""

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from apps.routing import Told
 from stacks.changes import Override, PanelChange
-from stacks.names import IN_THE_CLEAR, Label, Name, SecretName
+from stacks.names import IN_THE_CLEAR, PARTS, Label, Name, SecretName
 from stacks.strict import Refused, Strict, line_of, load
 from stacks.units import Duration, Size
 
@@ -326,10 +326,6 @@ class Door(Strict):
     port: int = Field(default=443, ge=1, le=65535, description="The port of the machine.")
 
 
-# What the name of a container ends with that is a part of a service.
-_PARTS = ("loader", "secrets", "settle")
-
-
 class DockerHost(Strict):
     """Another machine with a Docker Engine, and the agents on it: node-exporter, cAdvisor and a collector."""
 
@@ -393,8 +389,8 @@ class Docker(Strict):
     def _told_apart(self) -> "Docker":
         if bool(self.hosts) != (self.agents_at is not None):
             raise ValueError("give both `hosts` and `agents_at`, or neither: their agents send log lines there")
-        if wrong := [name for name in self.hosts if name.rpartition("-")[2] in _PARTS]:
-            raise ValueError(f"hosts: {wrong[0]!r} ends as a part of a service does ({', '.join(_PARTS)}); rename it")
+        if wrong := [name for name in self.hosts if name.rpartition("-")[2] in PARTS]:
+            raise ValueError(f"hosts: {wrong[0]!r} ends as a part of a service does ({', '.join(PARTS)}); rename it")
         for key, given in (
             ("engine", [self.engine, *(host.engine for host in self.hosts.values())]),
             ("address", [self.agents_at, *(host.address for host in self.hosts.values())]),

@@ -65,16 +65,16 @@ def find(backend: str, project: str, stack: str) -> Interrupted | None:
     if not backend.startswith(_FILES):
         return None
     state = _state(backend)
-    place, stacks = _locks(state, project, stack), state / "stacks" / project
+    place, states = _locks(state, project, stack), state / "stacks" / project
     locks = [_read(file) for file in place.glob("*.json")]
     if any(_lives(lock) for lock in locks):
         return None
     begun = [datetime.fromisoformat(lock["timestamp"]) for lock in locks]
     begun += [datetime.fromtimestamp(run["startTime"], UTC) for run in _failed(state / "history" / project / stack)]
-    if not begun and not any(_pending(file) for file in _files(stacks, stack)):
+    if not begun and not any(_pending(file) for file in _files(states, stack)):
         return None
-    empty = [file for file in stacks.glob(f"{stack}.json*.attrs") if file.stat().st_size == 0]
-    torn = (*empty, *stacks.glob(f"{stack}.json*.tmp"))
+    empty = [file for file in states.glob(f"{stack}.json*.attrs") if file.stat().st_size == 0]
+    torn = (*empty, *states.glob(f"{stack}.json*.tmp"))
     return Interrupted(since=min(begun, default=None), locks=tuple(place.glob("*.json*")), torn=torn)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 
 from stacks import images
+from stacks.names import PARTS
 from stacks.plan import Plan
 from stacks.service import ENVIRONMENT, KIND, SERVICE, SYSTEM, Endpoint, File, Service, machine_name
 
@@ -20,7 +21,7 @@ SHELL = "busybox"
 HOME = "/watchstack"
 # Which of the containers of a service it is, where it is not the service itself.
 PART = "watchstack.part"
-LOADER, LOCKSMITH, SETTLER = "loader", "secrets", "settle"
+LOADER, LOCKSMITH, SETTLER = PARTS
 # What a one-shot container is made anew for: the id of the one before it, which failed.
 RETRY = "watchstack.retry"
 # What the engine writes beside each line of a container's output.
@@ -39,9 +40,7 @@ def names(plan: Plan, machine: str = "") -> dict[str, set[str]]:
     """All names that an environment has on the engine of a machine, by the kind of what has them."""
     there = of_machine(plan, machine)
     own = {
-        "container": [
-            one for service in there for one in (service.name, *_parts(service, (LOADER, LOCKSMITH, SETTLER)))
-        ],
+        "container": [one for service in there for one in (service.name, *_parts(service, PARTS))],
         # The first machine has the secrets that are made: agents have none.
         "volume": [*([] if machine else ["generated"]), *(one for each in there for one in _parts(each, paths(each)))],
         "network": [called(side, machine) for side in ("back", "front")],

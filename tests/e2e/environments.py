@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import psutil
 import yaml
+from standins.rehearse import written
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stacks.targets.supervisor import Supervisor
@@ -33,6 +34,15 @@ SMALL = {
     "series_per_target": 100,
     "retention": "1d",
     "volume": "512MB",
+}
+
+# Two Prometheus for whom nobody has to wait, for an hour on little disk.
+PAIR = {
+    "replicas": 2,
+    "scrape_interval": "1s",
+    "evaluation_interval": "1s",
+    "volume": "256MB",
+    "retention": "1h",
 }
 
 # For environments of simulated systems: five minutes are five seconds, and ranges four scrapes.
@@ -78,12 +88,12 @@ class Environment:
     @property
     def shipped(self) -> dict[str, Any]:
         """What the stack file that is shipped says."""
-        return _settings(ROOT / "stacks" / "env" / self.stack_file.name)
+        return written(ROOT / "stacks" / "env" / self.stack_file.name)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What its stack file says now."""
-        return _settings(self.stack_file)
+        return written(self.stack_file)
 
     def set(self, settings: Mapping[str, Any]) -> None:
         """Say this in its stack file."""
@@ -193,11 +203,6 @@ class Environment:
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}\n{done.stdout}")
         return done.stdout
-
-
-def _settings(file: Path) -> dict[str, Any]:
-    config = yaml.safe_load(file.read_text())["config"]
-    return {key.removeprefix("watchstack:"): value for key, value in config.items()}
 
 
 def eventually(seconds: float) -> Retrying:

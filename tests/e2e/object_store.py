@@ -34,6 +34,11 @@ class ObjectStore:
         answer = httpx.get(self._url, params={"list-type": "2"}, headers=login, trust_env=False)
         return re.findall(r"<Key>(.*?)</Key>", answer.raise_for_status().text)
 
+    def blocks(self, environment: str) -> list[str]:
+        """The names of what describes each block of samples of an environment."""
+        own = re.compile(rf"{environment}/metrics/[0-9A-Z]{{26}}/meta\.json")
+        return [name for name in self.objects() if own.fullmatch(name)]
+
     def let_in_without_a_key(self) -> bool:
         return httpx.get(self._url, trust_env=False).is_success
 

@@ -18,7 +18,7 @@ import psutil
 import pytest
 import yaml
 
-from e2e.environments import Environment, clone, eventually
+from e2e.environments import PAIR, Environment, clone, eventually
 from instrument.timestamps import timestamp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone]
@@ -92,13 +92,7 @@ def many(application: Application, tmp_path_factory: pytest.TempPathFactory) -> 
     off = {"enabled": False}
     environment.write(
         systems={"boss-workflow": {"targets": {"boss-workflow": f"127.0.0.1:{application.server.server_port}"}}},
-        prometheus={
-            "replicas": 2,
-            "scrape_interval": "1s",
-            "evaluation_interval": "1s",
-            "volume": "256MB",
-            "retention": "1h",
-        },
+        prometheus=PAIR,
         alertmanager={"replicas": 3},
         loki=off,
         jaeger=off,

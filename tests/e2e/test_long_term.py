@@ -1,6 +1,5 @@
 """Two Prometheus, a receiver, a bucket, a store, a querier: replicas are one, and blocks and logs are in the bucket."""
 
-import re
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -12,7 +11,7 @@ import pytest
 from standins import demand
 
 import dashboards
-from e2e.environments import Environment, clone, eventually
+from e2e.environments import PAIR, Environment, clone, eventually
 from e2e.object_store import BUCKET, SECRET, ObjectStore, object_store
 from stacks.services import thanos
 
@@ -34,13 +33,7 @@ def long(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     off = {"enabled": False}
     environment.write(
         systems={"boss-workflow": {"targets": {"boss-workflow": "127.0.0.1:9"}}},
-        prometheus={
-            "replicas": 2,
-            "scrape_interval": "1s",
-            "evaluation_interval": "1s",
-            "volume": "256MB",
-            "retention": "1h",
-        },
+        prometheus=PAIR,
         object_storage=store.settings,
         thanos={"volume": "256MB"},
         secrets={
@@ -94,7 +87,7 @@ def test_what_the_receiver_holds_is_in_the_bucket_when_it_stops_and_the_store_an
     psutil.Process(long.pids()[thanos.RECEIVE]).terminate()
     for attempt in eventually(60):
         with attempt:
-            assert [name for name in store.objects() if re.fullmatch(r"long/metrics/[0-9A-Z]{26}/meta\.json", name)]
+            assert store.blocks("long")
     there = f"127.0.0.1:{thanos.GRPC[thanos.STORE] + long.offset}"
     for attempt in eventually(120):
         with attempt:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 import dashboards
-from e2e.environments import Environment, clone, eventually
+from e2e.environments import PAIR, Environment, clone, eventually
 from toolchain.programs import program
 
 pytestmark = pytest.mark.e2e
@@ -86,11 +86,7 @@ def remote(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iter
         environment.write(
             systems={"boss-workflow": {"targets": {"boss-workflow": "127.0.0.1:9"}}},
             prometheus={
-                "replicas": 2,
-                "scrape_interval": "1s",
-                "evaluation_interval": "1s",
-                "volume": "256MB",
-                "retention": "1h",
+                **PAIR,
                 "remote_write": {
                     "vault": {"url": vault, "username": "watch", "password": "vault"},
                     "mimir": {"url": mimir, "bearer": "mimir", "headers": {"X-Scope-OrgID": "payments"}},

@@ -6,9 +6,10 @@ import pytest
 import yaml
 from conftest import MakePlan
 
-from stacks import flows, settings
+from stacks import flows
 from stacks.flows import Flow
 from stacks.plan import Plan
+from stacks.strict import Refused
 from stacks.targets.containers import LOADER, LOCKSMITH, SETTLER
 
 WEB = {"engine": "ssh://ops@web-1", "address": "10.0.0.5"}
@@ -102,5 +103,7 @@ def test_without_other_machines_nothing_is_published_for_them(make_plan: MakePla
     assert not [service for service in make_plan(target="docker").services if service.exposed]
 
 
-def test_no_machine_is_called_as_a_part_of_a_service() -> None:
-    assert {LOADER, LOCKSMITH, SETTLER} == {*settings._PARTS}
+@pytest.mark.parametrize("part", [LOADER, LOCKSMITH, SETTLER])
+def test_no_machine_is_called_as_a_part_of_a_service(make_plan: MakePlan, part: str) -> None:
+    with pytest.raises(Refused, match=f"'web-{part}' ends as a part of a service does"):
+        make_plan(target="docker", docker={"agents_at": "10.0.0.2", "hosts": {f"web-{part}": WEB}})

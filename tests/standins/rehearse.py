@@ -164,9 +164,9 @@ def _variables(environment: str) -> Path:
     return _place(environment).with_suffix(".mk")
 
 
-def _settings(environment: str) -> dict[str, Any]:
-    """What the stack file says."""
-    config = yaml.safe_load(settings.stack_file(environment).read_text(encoding="utf-8"))["config"]
+def written(stack_file: Path) -> dict[str, Any]:
+    """What a stack file says, by key."""
+    config = yaml.safe_load(stack_file.read_text(encoding="utf-8"))["config"]
     return {key.removeprefix("watchstack:"): value for key, value in config.items()}
 
 
@@ -174,7 +174,7 @@ def hold(environment: str) -> None:
     """Be the ground of a rehearsal until SIGTERM."""
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    own = _settings(environment)
+    own = written(settings.stack_file(environment))
     # One of processes is rehearsed in containers.
     target = "kubernetes" if own["target"] == "kubernetes" else "docker"
     with _ground_of(target, _place(environment), long_term="thanos" in own) as found:
@@ -198,7 +198,7 @@ def _ground_of(target: str, directory: Path, *, long_term: bool) -> AbstractCont
 def start(environment: str) -> int:
     """Start the ground in the background, and return once it is there."""
     pulumi.stack_file(environment)
-    if _settings(environment)["lifecycle"] == "durable":
+    if written(settings.stack_file(environment))["lifecycle"] == "durable":
         _console.print(
             f"{environment} is durable: a rehearsal of it would tell its real receivers, and write to its bucket. "
             "Rehearse another one, such as staging.",

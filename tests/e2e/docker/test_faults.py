@@ -303,7 +303,8 @@ def test_no_disk_is_told_and_healed_once_there_is_some(
             variables = {"DOCKER_HOST": small.host, "PULUMI_DEBUG_PROVIDERS": f"docker:{port}"}
             tight = Environment(NAME, faulty().clone, variables=tuple(variables.items()))
             tight.set({**tight.settings, "docker": {"publish": ["prometheus"]}})
-            _refused(tight, "unable to find or pull image")
+            said = _refused(tight, "unable to find or pull image")
+            assert any(f"image {images.local(there.registry, name)}" in said for name in images.names()), said
             mount("-o", "remount,size=2g")
             tight.up()
             _demand_whole(tight, replace(there, client=small.client))

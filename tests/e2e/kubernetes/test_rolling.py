@@ -141,7 +141,7 @@ def test_what_the_receiver_holds_is_in_the_bucket_when_its_pod_goes_and_the_stor
     on_cluster.cluster.ask("DELETE", pod)
     for attempt in eventually(60):
         with attempt:
-            assert [name for name in store.objects() if re.fullmatch(r"staging/metrics/[0-9A-Z]{26}/meta\.json", name)]
+            assert store.blocks("staging")
     there = {"storeMatch[]": f'{{__address__=~"{thanos.STORE}.*:{thanos.GRPC[thanos.STORE]}"}}'}
     for attempt in eventually(120):
         with attempt:
